@@ -1,0 +1,45 @@
+package collector
+
+import (
+	"time"
+
+	"seer/collector/container"
+)
+
+// Cell is what one tick knows about one queue of one container.
+//
+// Depth, Mean, Max and Limit are in the queue's own unit (Queues[q].Unit).
+// When Valid is false nothing was measured and every other field is zero: a
+// queue that was not read is not an empty queue.
+type Cell struct {
+	Depth      float64       // at the last pass of the tick
+	Mean       float64       // over the tick
+	Max        float64       // largest depth seen by a pass of the tick
+	Limit      float64       // the depth at which arrivals are refused; 0 where none exists
+	Arrivals   float64       // entered during the tick
+	Departures float64       // left during the tick
+	Wait       time.Duration // mean time in the queue of those that left (Little's law where not measured)
+	Valid      bool
+}
+
+// Row is one container's queues in one tick.
+type Row struct {
+	Container *container.Container
+	Sockets   int // TCP and unix sockets tracked, listeners included
+	Cells     [NumQueues]Cell
+}
+
+// Tick is one sample of every queue of every container on the host.
+//
+// A Tick handed to a consumer is valid until the consumer returns; Rows and
+// what they hold are reused for the next tick. Rows are ordered by container
+// ID. Containers are never modified once published; a change of name or
+// service is published as a new *container.Container with the same ID.
+type Tick struct {
+	Seq    uint64
+	Start  time.Time
+	End    time.Time
+	Passes int    // socket passes taken during the tick
+	Losses uint64 // facts dropped since start, all reasons
+	Rows   []Row
+}
