@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"seer/collector"
+	"seer/collector/container"
+)
+
+// rows returns what writes the rows of one object. All that can fail, fails
+// here, before anything is written.
+func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector) (func(add func(any) error) error, error) {
+	switch object.Name {
+	case "container":
+		return func(add func(any) error) error { return eachContainer(f, sel, add) }, nil
+	case "service":
+		return eachOf(serviceRows(f.rows, sel)), nil
+	case "queue":
+		reasons := notMeasuredReasons(s.cfg.Source.Probes())
+		return func(add func(any) error) error { return s.eachQueue(f, sel, &reasons, add) }, nil
+	case "socket":
+		return s.socketRows(ctx, f, sel)
+	case "probe":
+		return eachOf(probeRows(s.cfg.Source.Probes())), nil
+	case "feature":
+		return s.featureRows(ctx)
+	}
+	return eachOf[struct{}](nil), nil // recognised, nothing in this build (Object.Unavailable)
+}
+
+func eachOf[T any](rows []T) func(add func(any) error) error {
+	return func(add func(any) error) error {
+		for i := range rows {
+			if err := add(&rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func eachContainer(f *frame, sel Selector, add func(any) error) error {
+	for i := range f.rows {
+		if !sel.Match(f.rows[i].Container) {
+			continue
+		}
+		if err := add(containerRow(&f.rows[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) eachQueue(f *frame, sel Selector, reasons *[collector.NumQueues]string, add func(any) error) error {
+	for i := range f.rows {
+		r := &f.rows[i]
+		if !sel.Match(r.Container) {
+			continue
+		}
+		for q := range collector.Queue(collector.NumQueues) {
+			if sel.Queue != "" && sel.Queue != q.String() {
+				continue
+			}
+			since := s.history.notEmptyFor(r.Container.ID, q, f.tick())
+			if err := add(queueRow(r, q, reasons, since)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// socketRows asks the collector for all sockets. One dump runs at a time; a
+// caller that gives up waiting gets its context's error.
+func (s *Server) socketRows(ctx context.Context, f *frame, sel Selector) (func(add func(any) error) error, error) {
+	select {
+	case s.dumping <- struct{}{}:
+		defer func() { <-s.dumping }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	sockets, err := s.cfg.Source.Sockets(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("list sockets: %w", err)
+	}
+	byID := make(map[container.ID]*container.Container, len(f.rows))
+	for i := range f.rows {
+		byID[f.rows[i].Container.ID] = f.rows[i].Container
+	}
+	return func(add func(any) error) error {
+		for i := range sockets {
+			c := byID[sockets[i].Container]
+			if c == nil { // its container has gone, or came after the last tick
+				c = &container.Container{ID: sockets[i].Container}
+			}
+			if !sel.Match(c) {
+				continue
+			}
+			if err := add(socketRow(&sockets[i], c)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// featureRows passes on what Config.Features reports, row by row.
+func (s *Server) featureRows(ctx context.Context) (func(add func(any) error) error, error) {
+	if s.cfg.Features == nil {
+		return nil, fmt.Errorf("feature: this seer cannot say: run `seer doctor`")
+	}
+	report, err := s.cfg.Features(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("probe kernel features: %w", err)
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		return nil, err
+	}
+	var rows []json.RawMessage
+	if err := json.Unmarshal(text, &rows); err != nil {
+		return nil, fmt.Errorf("kernel features: want a list of rows: %w", err)
+	}
+	return eachOf(rows), nil
+}

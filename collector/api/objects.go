@@ -1,0 +1,46 @@
+package api
+
+import "fmt"
+
+// Object is a kind of thing that can be asked for.
+type Object struct {
+	Name  string
+	Help  string
+	Needs string // why this build has none to show; empty when it does
+}
+
+// Objects lists every object of the command line's contract, including those
+// that this build recognises and cannot measure yet.
+var Objects = []Object{
+	{Name: "container", Help: "containers and the names their runtime gave them"},
+	{Name: "service", Help: "services: the sum of their containers on this host"},
+	{Name: "queue", Help: "depth, limit, arrivals and wait of each queue of each container"},
+	{Name: "edge", Help: "calls from service to service", Needs: "request tracing"},
+	{Name: "request", Help: "requests by name, with their latency", Needs: "request tracing"},
+	{Name: "socket", Help: "tracked sockets: peers, unread and unsent bytes, who owes the next byte"},
+	{Name: "violation", Help: "intervals in which a QoS target was exceeded", Needs: "QoS targets"},
+	{Name: "alarm", Help: "predicted violations, with culprit and probability", Needs: "a prediction model"},
+	{Name: "diagnosis", Help: "the contended resource behind an alarm", Needs: "a prediction model"},
+	{Name: "action", Help: "what Seer changed, or would have", Needs: "a prediction model"},
+	{Name: "model", Help: "the model that predicts, and how good it is", Needs: "a prediction model"},
+	{Name: "probe", Help: "BPF programs: state, cost, what was given up for the budget"},
+	{Name: "feature", Help: "kernel features and capabilities, and what is lost without them"},
+}
+
+// ObjectByName returns the object called name, or false if there is none.
+func ObjectByName(name string) (Object, bool) {
+	for _, o := range Objects {
+		if o.Name == name {
+			return o, true
+		}
+	}
+	return Object{}, false
+}
+
+// Unavailable returns why o has no rows in this build, or nil if it can have.
+func (o Object) Unavailable() error {
+	if o.Needs == "" {
+		return nil
+	}
+	return fmt.Errorf("%s: not supported by this version of seer: it needs %s, which this version does not have", o.Name, o.Needs)
+}
