@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 
 	"seer/collector"
@@ -25,7 +25,7 @@ func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector
 	case "probe":
 		return eachOf(probeRows(s.cfg.Source.Probes())), nil
 	case "feature":
-		return s.featureRows(ctx)
+		return nil, errors.New("feature: a running seer does not answer this: `seer inspect feature` probes the kernel itself")
 	}
 	return eachOf[struct{}](nil), nil // recognised, nothing in this build (Object.Unavailable)
 }
@@ -104,24 +104,4 @@ func (s *Server) socketRows(ctx context.Context, f *frame, sel Selector) (func(a
 		}
 		return nil
 	}, nil
-}
-
-// featureRows passes on what Config.Features reports, row by row.
-func (s *Server) featureRows(ctx context.Context) (func(add func(any) error) error, error) {
-	if s.cfg.Features == nil {
-		return nil, fmt.Errorf("feature: this seer cannot say: run `seer doctor`")
-	}
-	report, err := s.cfg.Features(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("probe kernel features: %w", err)
-	}
-	text, err := json.Marshal(report)
-	if err != nil {
-		return nil, err
-	}
-	var rows []json.RawMessage
-	if err := json.Unmarshal(text, &rows); err != nil {
-		return nil, fmt.Errorf("kernel features: want a list of rows: %w", err)
-	}
-	return eachOf(rows), nil
 }

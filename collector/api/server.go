@@ -33,9 +33,7 @@ type Config struct {
 	Tick    time.Duration // as configured; 0 means 100 ms
 	GroupBy string        // container, service, unit or comm
 
-	// Features returns the rows of the object feature, as JSON encodes them;
-	// nil means that this Seer cannot say.
-	Features func(context.Context) (any, error)
+	Store func() StoreStats // what the database reports; nil where there is none
 
 	// MetricContainers bounds the containers that have their own metrics; the
 	// rest are summed as "~other". 0 means 500: 12 queues of up to 5 metrics

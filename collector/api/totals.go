@@ -20,15 +20,16 @@ type totals struct {
 	byID  map[container.ID]*sums
 	free  []*sums
 	other sums
-	ticks uint64
+	ticks uint64 // consumed; other.tick is the last that other counted
 }
 
 // sums are the counters of one container.
 type sums struct {
-	container *container.Container // as last published
-	tick      uint64               // the last tick it was in, by totals.ticks
-	cells     [collector.NumQueues]cellSums
+	tick  uint64 // the last tick it was in, by totals.ticks
+	cells cellSumsOfQueues
 }
+
+type cellSumsOfQueues [collector.NumQueues]cellSums
 
 // cellSums are the counters of one queue, in the queue's unit.
 type cellSums struct {
@@ -74,6 +75,7 @@ func (t *totals) add(tick *collector.Tick) {
 			s.add(r, seconds)
 		} else {
 			t.other.add(r, seconds)
+			t.other.tick = t.ticks
 		}
 	}
 }
@@ -102,7 +104,6 @@ func (t *totals) take() *sums {
 }
 
 func (s *sums) add(r *collector.Row, seconds float64) {
-	s.container = r.Container
 	for q := range s.cells {
 		cell, sum := &r.Cells[q], &s.cells[q]
 		if !cell.Valid {
@@ -113,4 +114,27 @@ func (s *sums) add(r *collector.Row, seconds float64) {
 		sum.departures += max(finite(cell.Departures), 0)
 		sum.area += max(finite(cell.Mean), 0) * seconds
 	}
+}
+
+// get returns the counters of container id, or false when it has no place.
+func (t *totals) get(id container.ID) (cellSumsOfQueues, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byID[id]; s != nil {
+		return s.cells, true
+	}
+	return cellSumsOfQueues{}, false
+}
+
+// rest returns the counters of all that had no place, or false when all had.
+func (t *totals) rest() (cellSumsOfQueues, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.other.cells, t.other.tick > 0
+}
+
+func (t *totals) count() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ticks
 }
