@@ -1,0 +1,144 @@
+package feature
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// textWidth is the widest line written: one less than a terminal's 80 columns.
+const textWidth = 79
+
+// nameWidth is the column of names, "tp_btf inet_sock_set_state" being the longest.
+const nameWidth = 27
+
+// WriteText writes the report as the table that `seer doctor` and
+// `seer inspect feature` show, no line over 79 columns.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Linux %s %s\n", r.Release, r.Arch)
+	for _, group := range groups {
+		heading := false
+		for i := range r.Items {
+			if r.Items[i].Group != group {
+				continue
+			}
+			if !heading {
+				fmt.Fprintf(&b, "\n%s\n", group)
+				heading = true
+			}
+			r.Items[i].writeText(&b)
+		}
+	}
+	r.writeSummary(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (i *Item) writeText(b *strings.Builder) {
+	text := i.Verdict.String()
+	if i.Reason != "" {
+		text += ": " + i.Reason
+	}
+	lead := fmt.Sprintf("  %s %-*s ", i.Verdict.Mark(), nameWidth, i.Name)
+	wrap(b, lead, text)
+	if i.Verdict == Works {
+		return
+	}
+	field := func(name, text string) {
+		if text != "" {
+			wrap(b, fmt.Sprintf("%*s%-6s", nameWidth+5, "", name), text)
+		}
+	}
+	field("lost:", i.lost())
+	if i.CoveredBy == "" {
+		field("do:", i.Advice)
+	}
+}
+
+// lost says in words what is missed without the item.
+func (i *Item) lost() string {
+	if i.CoveredBy != "" {
+		return fmt.Sprintf("nothing while %s works", i.CoveredBy)
+	}
+	var parts []string
+	if i.Required {
+		parts = append(parts, "Seer does not run")
+	}
+	switch {
+	case len(i.Queues) == len(queueNames):
+		parts = append(parts, "every queue")
+	case len(i.Queues) > 0:
+		parts = append(parts, strings.Join(i.Queues, ", "))
+	}
+	if i.Loss != "" {
+		parts = append(parts, i.Loss)
+	}
+	if len(parts) == 0 {
+		return "no queue"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (r *Report) writeSummary(b *strings.Builder) {
+	var count [3]int
+	for _, q := range r.Queues {
+		count[q.Verdict]++
+	}
+	b.WriteString("\nsummary\n")
+	wrap(b, "  queues:  ", fmt.Sprintf("%d of %d will work", count[Works], len(r.Queues)))
+	for _, q := range r.Queues {
+		if q.Verdict != Works {
+			wrap(b, fmt.Sprintf("    %s %-15s ", q.Verdict.Mark(), q.Queue), q.Verdict.String()+": "+q.Because)
+		}
+	}
+	flavour := string(r.Flavour)
+	if r.Flavour == FlavourNone {
+		flavour = "off, no request hook can be attached"
+	}
+	wrap(b, "  exact:   ", flavour)
+	if r.CanRun {
+		wrap(b, "  result:  ", "Seer can run here")
+		return
+	}
+	wrap(b, "  result:  ", "Seer cannot run here:")
+	for _, reason := range r.Blockers {
+		wrap(b, "    - ", reason)
+	}
+}
+
+// wrap writes lead and text, breaking text at spaces so that no line is wider
+// than textWidth; continuation lines are indented to where text began. A word
+// that is too wide for any line is cut.
+func wrap(b *strings.Builder, lead, text string) {
+	indent := utf8.RuneCountInString(lead)
+	b.WriteString(lead)
+	column := indent
+	for n, word := range strings.Fields(text) {
+		for first := true; ; first = false {
+			width := utf8.RuneCountInString(word)
+			if first && n > 0 {
+				if column+1+width > textWidth {
+					fmt.Fprintf(b, "\n%*s", indent, "")
+					column = indent
+				} else {
+					b.WriteByte(' ')
+					column++
+				}
+			}
+			if column+width <= textWidth {
+				b.WriteString(word)
+				column += width
+				break
+			}
+			runes := []rune(word)
+			room := textWidth - column
+			b.WriteString(string(runes[:room]))
+			word = string(runes[room:])
+			fmt.Fprintf(b, "\n%*s", indent, "")
+			column = indent
+		}
+	}
+	b.WriteByte('\n')
+}
