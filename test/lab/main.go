@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"testing"
@@ -52,7 +53,7 @@ func Main(m *testing.M, more map[string]Workload) {
 func Program(ctx context.Context, more map[string]Workload, f func(TB)) int {
 	runChild(more)
 	Sweep()
-	p := &program{ctx: ctx}
+	p := &program{ctx: ctx, log: os.Stderr}
 	p.run(f)
 	if p.failed {
 		return 1
@@ -84,6 +85,7 @@ func runChild(more map[string]Workload) {
 // program is the TB of a Program.
 type program struct {
 	ctx      context.Context
+	log      io.Writer
 	failed   bool
 	cleanups []func()
 }
@@ -98,7 +100,7 @@ func (p *program) run(f func(TB)) {
 		if r := recover(); r != nil {
 			p.failed = true
 			if _, ok := r.(errAbort); !ok {
-				fmt.Fprintf(os.Stderr, "panic: %v\n%s", r, debug.Stack())
+				fmt.Fprintf(p.log, "panic: %v\n%s", r, debug.Stack())
 			}
 		}
 		cancel()
@@ -114,6 +116,6 @@ func (p *program) run(f func(TB)) {
 func (p *program) Helper()                   {}
 func (p *program) Context() context.Context  { return p.ctx }
 func (p *program) Cleanup(f func())          { p.cleanups = append(p.cleanups, f) }
-func (p *program) Logf(s string, a ...any)   { fmt.Fprintf(os.Stderr, s+"\n", a...) }
+func (p *program) Logf(s string, a ...any)   { fmt.Fprintf(p.log, s+"\n", a...) }
 func (p *program) Errorf(s string, a ...any) { p.failed = true; p.Logf(s, a...) }
 func (p *program) Fatalf(s string, a ...any) { p.Errorf(s, a...); panic(errAbort{}) }

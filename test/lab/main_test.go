@@ -74,15 +74,16 @@ func TestCleanup(t *testing.T) {
 
 func TestCleanupAfterPanic(t *testing.T) {
 	var path string
-	p := &program{ctx: t.Context()}
+	var log strings.Builder
+	p := &program{ctx: t.Context(), log: &log}
 	p.run(func(tb TB) {
 		c := NewContainer(tb, "panic", Options{})
 		path = c.Path
 		c.Sockets()
 		panic("on purpose")
 	})
-	if !p.failed {
-		t.Error("a program that panicked did not fail")
+	if !p.failed || !strings.Contains(log.String(), "on purpose") {
+		t.Errorf("a program that panicked: failed = %v, log %q, want the panic", p.failed, log.String())
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("Stat(%s) = %v, want not exist", path, err)

@@ -48,9 +48,20 @@ type answer struct {
 func (c *Container) Start(workload string, args any) *Process {
 	c.t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), envWorkload+"="+workload,
-		// Known depths need a runtime that does nothing of its own accord.
-		"GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOTRACEBACK=single")
+	cmd.Env = append(os.Environ(), childEnv(workload)...)
+	return c.start(workload, args, cmd, c.spawn)
+}
+
+// childEnv makes a binary of the lab a workload whose runtime does nothing of
+// its own accord, as known depths need.
+func childEnv(workload string) []string {
+	return []string{envWorkload + "=" + workload, "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOTRACEBACK=single"}
+}
+
+// start is Start by way of any command that ends up as the workload, with its
+// standard input and output.
+func (c *Container) start(workload string, args any, cmd *exec.Cmd, spawn func(*exec.Cmd) error) *Process {
+	c.t.Helper()
 	p := &Process{Container: c, t: c.t, name: workload, cmd: cmd, stderr: &tail{}, done: make(chan struct{})}
 	cmd.Stderr = p.stderr
 	childIn, in, err := os.Pipe()
@@ -63,7 +74,7 @@ func (c *Container) Start(workload string, args any) *Process {
 	}
 	cmd.Stdin, cmd.Stdout = childIn, childOut
 	p.stdin, p.stdout, p.out = in, out, json.NewDecoder(out)
-	err = c.spawn(cmd)
+	err = spawn(cmd)
 	childIn.Close()
 	childOut.Close()
 	if err != nil {
@@ -136,7 +147,7 @@ func (p *Process) Stop() {
 	select {
 	case <-p.done:
 	default:
-		p.cmd.Process.Kill()
+		unix.Kill(p.PID, unix.SIGKILL)
 		<-p.done
 	}
 	p.stdin.Close()
