@@ -1,0 +1,238 @@
+package top
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"seer/collector"
+)
+
+// none marks a column that is not a queue.
+const none = -1
+
+// column is one column of the table. Its cells are width wide, the gap on
+// their left included; that gap holds the mark of a contended queue.
+type column struct {
+	title    string
+	key      rune // sorts by it
+	width    int
+	priority int // the lowest are shown first when room is short
+	queue    int // the queue it shows and that may be contended, or none
+	help     string
+	text     func(*track) string
+	value    func(*track) (float64, bool) // to sort by; false is "no value"
+}
+
+// The columns that the layout treats specially, by position in tableColumns.
+const (
+	columnName = 0
+	columnHot  = 1
+)
+
+// queueColumns are the queues' columns from left to right: the application's
+// queues, the CPU, the network from listener to device, storage.
+var queueColumns = []struct {
+	queue    collector.Queue
+	title    string
+	key      rune
+	priority int
+}{
+
+	{collector.QueueOutstanding, "OUTST", 'O', 1},
+	{collector.QueueDownstream, "DOWNS", 'D', 7},
+	{collector.QueueUnreadRequests, "UNRD", 'U', 12},
+	{collector.QueueEpollReady, "EPOLL", 'E', 6},
+	{collector.QueueRun, "RUNQ", 'R', 2},
+	{collector.QueueAcceptBacklog, "ACCPT", 'A', 5},
+	{collector.QueueSYN, "SYN", 'Y', 13},
+	{collector.QueueReceive, "RECVQ", 'V', 8},
+	{collector.QueueSend, "SENDQ", 'S', 10},
+	{collector.QueueNICTx, "NICTX", 'T', 15},
+	{collector.QueueNICRx, "NICRX", 'X', 16},
+	{collector.QueueBlockIO, "BLKIO", 'B', 9},
+}
+
+// tableColumns lists every column from left to right.
+var tableColumns = buildColumns()
+
+func buildColumns() []column {
+	rate := func(q collector.Queue) func(*track) (float64, bool) {
+		return func(t *track) (float64, bool) { return t.stats[q].out, t.stats[q].valid }
+	}
+	wait := func(t *track) (float64, bool) {
+		s := &t.stats[collector.QueueOutstanding]
+		return s.wait.Seconds(), s.valid && s.wait > 0
+	}
+	cols := []column{
+		columnName: {title: "NAME", key: 'N', width: minName, priority: 0, queue: none, help: "container or service"},
+		columnHot: {title: "HOT", key: 'H', width: 12, priority: 14, queue: none,
+			help:  "the most contended queue and how much, see below",
+			text:  hotText,
+			value: func(t *track) (float64, bool) { return t.score(), true }},
+		{title: "SOCKS", key: 'K', width: 6, priority: 11, queue: none,
+			help:  "sockets tracked, listeners included",
+			text:  func(t *track) string { return count(t.sockets) },
+			value: func(t *track) (float64, bool) { return float64(t.sockets), true }},
+		{title: "REQ/s", key: 'P', width: 6, priority: 4, queue: none,
+			help: "requests answered per second",
+			text: func(t *track) string {
+				s := &t.stats[collector.QueueOutstanding]
+				return measured(s, amount(s.out))
+			},
+			value: rate(collector.QueueOutstanding)},
+		{title: "LAT", key: 'L', width: 6, priority: 3, queue: none,
+			help: "mean time from request to answer inside the service",
+			text: func(t *track) string {
+				s := &t.stats[collector.QueueOutstanding]
+				if !s.valid || s.wait == 0 {
+					return "-"
+				}
+				return span(s.wait)
+			},
+			value: wait},
+	}
+	for _, q := range queueColumns {
+		cols = append(cols, column{title: q.title, key: q.key, width: 6, priority: q.priority, queue: int(q.queue),
+			text:  func(t *track) string { s := &t.stats[q.queue]; return measured(s, amount(s.mean)) },
+			value: func(t *track) (float64, bool) { return t.stats[q.queue].mean, t.stats[q.queue].valid }})
+	}
+	return cols
+}
+
+// measured returns text, marked as a lower bound where some containers of a
+// service were not measured, and "-" where none was.
+func measured(s *stat, text string) string {
+	switch {
+	case !s.valid:
+		return "-"
+	case s.partial:
+		return text + "+"
+	}
+	return text
+}
+
+func hotText(t *track) string {
+	if t.hot < 0 {
+		return ""
+	}
+	return queueTitle(collector.Queue(t.hot)) + " " + occupied(t.score())
+}
+
+// queueTitle returns the heading of q's column.
+func queueTitle(q collector.Queue) string {
+	for i := range queueColumns {
+		if queueColumns[i].queue == q {
+			return queueColumns[i].title
+		}
+	}
+	return q.String()
+}
+
+// columnByTitle finds a column as the command line names it, in any case.
+func columnByTitle(title string) (int, bool) {
+	for i := range tableColumns {
+		if strings.EqualFold(tableColumns[i].title, title) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// The width of the trend, gap included. It gets minTrend before the columns
+// that matter on few hosts, goodTrend before those that matter on fewer, and
+// whatever is left in the end.
+const (
+	minTrend  = 10
+	goodTrend = 31
+	maxTrend  = columns + 1
+
+	lastCommon = 8  // priority of the last column that most hosts need
+	lastUseful = 12 // of the last one that many do
+)
+
+// placed is a column and where it is on the screen.
+type placed struct {
+	index int // in tableColumns, or -1 for the trend
+	x, w  int
+}
+
+// The width of the names, gap included: at least minName, nameShare where
+// names are that long, and up to maxName of what nothing else needs.
+const (
+	minName   = 14
+	nameShare = 18
+	maxName   = 48
+)
+
+// layout chooses the columns that fit width, the one sorted by always among
+// them, and places them: by priority, the trend between them, and what is left
+// goes to names (longest is the longest one) and then to the trend.
+func layout(width, sorted, longest int, withTrend bool) []placed {
+	order := make([]int, 0, len(tableColumns))
+	for i := range tableColumns {
+		if i != columnName && i != sorted {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Compare(tableColumns[a].priority, tableColumns[b].priority)
+	})
+	name := minName
+	if width >= 72 {
+		name = max(minName, min(longest+1, nameShare))
+	}
+	name = min(name, width)
+	chosen := []int{columnName}
+	left := width - name
+	if sorted != columnName && sorted != columnHot && tableColumns[sorted].width <= left {
+		chosen = append(chosen, sorted)
+		left -= tableColumns[sorted].width
+	} else if sorted == columnHot {
+		order = append(order, columnHot)
+	}
+	trend := 0
+	for _, i := range order {
+		if want := trendWidth(tableColumns[i].priority); withTrend && want > trend && left+trend >= want {
+			left -= want - trend
+			trend = want
+		}
+		if tableColumns[i].width <= left {
+			chosen = append(chosen, i)
+			left -= tableColumns[i].width
+		}
+	}
+	grow := max(0, min(left, longest+1-name, maxName-name))
+	name += grow
+	left -= grow
+	if trend > 0 {
+		trend = min(trend+left, maxTrend)
+	}
+	slices.Sort(chosen)
+	at := make([]placed, 0, len(chosen)+1)
+	x := 0
+	for _, i := range chosen {
+		w := tableColumns[i].width
+		if i == columnName {
+			w = name
+		}
+		at = append(at, placed{i, x, w})
+		x += w
+	}
+	if trend > 0 {
+		at = append(at, placed{-1, x, trend})
+	}
+	return at
+}
+
+// trendWidth is the width that the trend has before a column of the given
+// priority is shown.
+func trendWidth(priority int) int {
+	switch {
+	case priority > lastUseful:
+		return goodTrend
+	case priority > lastCommon:
+		return minTrend
+	}
+	return 0
+}

@@ -1,0 +1,59 @@
+package top
+
+import (
+	"fmt"
+
+	"seer/collector"
+)
+
+// helpText is the help page, written for 78 columns.
+func helpText(interval string) []string {
+	lines := []string{
+		"Seer top shows every container's queues. Numbers cover " + interval + ": depths are means,",
+		"rates are per second. A column of a trend is the peak of " + interval + ".",
+		"",
+		"  12      in the queue's unit; 1.2k = 1,200; bytes for RECVQ, SENDQ and NICTX",
+		"  -       not measured, which is not 0; enter shows why",
+		"  12+     a lower bound: some containers of the service were not measured",
+		"  !12     the most contended queue: 50 % of its limit or more; without a",
+		"          limit, twice its usual depth; run queue: 1 thread always waiting.",
+		"          Red from 80 %, 5 times, 4 threads. A service is as contended as its",
+		"          most contended container",
+		"",
+		"  up down k j pgup pgdn home end    move",
+		"  enter right     detail: all queues, sockets     esc left   back",
+		"  /               filter by name, service, pod, namespace, image, unit;",
+		"                  several words must all match, !word must not; esc clears",
+		"  < >             sort by the column to the left, right",
+		"  r               reverse the order               t  trend of the next queue",
+		"  g               containers or services          space  pause",
+		"  ? h             this help                       ctrl-l  repaint",
+		"  q ctrl-c        quit                            ctrl-z  suspend",
+		"",
+		"  Columns, and the key that sorts by each (again: reversed):",
+	}
+	for i := range tableColumns {
+		c := &tableColumns[i]
+		help := c.help
+		if c.queue != none {
+			q := collector.Queues[c.queue]
+			help = fmt.Sprintf("%s, %s", q.Name, q.Unit)
+		}
+		lines = append(lines, fmt.Sprintf("  %c  %-6s %s", c.key, c.title, help))
+	}
+	lines = append(lines, "", "  Queues:")
+	for _, q := range collector.Queues {
+		lines = append(lines, "  "+q.Name, "      "+q.Help)
+	}
+	return lines
+}
+
+func (m *model) drawHelp(g *grid, y, bottom int) {
+	lines := helpText(m.live.interval.String())
+	m.body = max(0, bottom-y)
+	m.offset = max(0, min(m.offset, len(lines)-m.body))
+	for _, line := range lines[m.offset:min(len(lines), m.offset+m.body)] {
+		g.text(1, y, line, facePlain)
+		y++
+	}
+}

@@ -1,0 +1,176 @@
+package top
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"seer/collector"
+	"seer/collector/api"
+	"seer/collector/container"
+)
+
+// knownHost is a collector of two containers whose queues are known.
+type knownHost struct{}
+
+func (knownHost) Probes() []collector.Probe {
+	return []collector.Probe{{Name: "block", State: collector.ProbeFailed, Reason: "no such tracepoint", Queues: []collector.Queue{collector.QueueBlockIO}}}
+}
+func (knownHost) Cost() collector.Cost     { return collector.Cost{BudgetShare: 0.005, UsedShare: 0.001} }
+func (knownHost) Losses() []collector.Loss { return nil }
+func (knownHost) Sockets(_ context.Context, dst []collector.Socket) ([]collector.Socket, error) {
+	return append(dst,
+		collector.Socket{Container: 11, Role: collector.RoleListener, State: "LISTEN", AcceptBacklog: 23},
+		collector.Socket{Container: 12, Role: collector.RoleUnix, State: "ESTAB"}), nil
+}
+
+// serve feeds a server with ticks until the test ends.
+func serve(t *testing.T) *api.Server {
+	t.Helper()
+	server := api.New(api.Config{Source: knownHost{}})
+	rows := []collector.Row{
+		{Container: &container.Container{ID: 11, Name: "shop-web-0", Service: "shop-web"}, Sockets: 1},
+		{Container: &container.Container{ID: 12, Name: "shop-db-0", Service: "shop-db"}, Sockets: 1},
+	}
+	for i := range rows {
+		for q := range rows[i].Cells {
+			rows[i].Cells[q].Valid = collector.Queue(q) != collector.QueueBlockIO
+		}
+	}
+	rows[0].Cells[collector.QueueAcceptBacklog] = collector.Cell{Depth: 23, Mean: 23, Max: 23, Limit: 128, Valid: true}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		const length = 20 * time.Millisecond
+		ticker := time.NewTicker(length)
+		defer ticker.Stop()
+		for seq := uint64(1); ; seq++ {
+			select {
+			case <-stop:
+				return
+			case now := <-ticker.C:
+				server.Consume(&collector.Tick{Seq: seq, Start: now.Add(-length), End: now, Passes: 2, Rows: rows})
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-stopped })
+	return server
+}
+
+// TestOnce prints a table of what a server measures, through its control
+// socket, and finds the known backlog in one container and none next door.
+func TestOnce(t *testing.T) {
+	stopped := false
+	feed, err := NewLocalFeed(serve(t), func() error { stopped = true; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := DefaultOptions()
+	opts.Interval, opts.Sort = minInterval, "accpt"
+	m, err := opts.model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := once(t.Context(), m, feed, opts.every(), 80, &out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	want := []string{
+		"CONTAINER      SOCKS REQ/s   LAT OUTST DOWNS EPOLL  RUNQ▼ACCPT RECVQ SENDQ BLKIO",
+		"shop-web-0         1     0     -     0     0     0     0    23     0     0     -",
+		"shop-db-0          1     0     -     0     0     0     0     0     0     0     -",
+	}
+	if diff := cmp.Diff(want, lines[headLines:headLines+len(want)]); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+	for _, r := range out.String() {
+		if r < ' ' && r != '\n' {
+			t.Errorf("the text holds control character %q", r)
+		}
+	}
+
+	sockets, err := feed.Sockets(t.Context(), api.Selector{Cgroup: "11"})
+	if err != nil || len(sockets) != 1 || sockets[0].AcceptBacklog != 23 {
+		t.Errorf("Sockets(cgroup 11) = %+v, %v, want the listener alone", sockets, err)
+	}
+	if err := feed.Close(); err != nil || !stopped {
+		t.Errorf("Close() = %v, stopped = %v", err, stopped)
+	}
+}
+
+// TestSeerRestarts stops a server under a terminal and starts another one on
+// the same socket.
+func TestSeerRestarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "seer.sock")
+	run := func() (stop func()) {
+		listener, err := api.Listen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		server := serve(t)
+		go func() { served <- server.Serve(ctx, listener) }()
+		return func() {
+			cancel()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	stop := run()
+	feed, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(ctx context.Context) (Feed, error) { return Dial(ctx, path) }
+	s := start(t, feed, &follower{dial: dial, first: 50 * time.Millisecond})
+	s.waitFor("shop-web-0")
+	stop()
+	s.waitFor("seer is not running")
+	stop = run()
+	defer stop()
+	s.waitFor("by HOT")
+	s.press("\r")
+	s.waitFor("listener LISTEN")
+	s.waitFor("block_io             -  failed: no such tracepoint")
+	s.stop()
+}
+
+func TestErrors(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "seer.sock")
+	tests := []struct {
+		name   string
+		change func(*Options)
+		is     error
+		text   string
+	}{
+		{"no seer", func(o *Options) { o.Once = true }, ErrUnavailable, "seer run"},
+		{"no terminal", func(o *Options) {}, ErrUsage, "--once"},
+		{"interval", func(o *Options) { o.Interval = time.Millisecond }, ErrUsage, "250ms to 1m"},
+		{"group", func(o *Options) { o.Group = "pod" }, ErrUsage, "container or service"},
+		{"sort", func(o *Options) { o.Sort = "cpu" }, ErrUsage, "outst"},
+	}
+	for _, tt := range tests {
+		opts := DefaultOptions()
+		opts.Socket = missing
+		tt.change(&opts)
+		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Run(t.Context(), opts, null)
+		null.Close()
+		if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("%s: Run() = %v, want %v that mentions %q", tt.name, err, tt.is, tt.text)
+		}
+	}
+}

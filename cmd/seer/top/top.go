@@ -1,0 +1,182 @@
+package top
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+	"golang.org/x/term"
+
+	"seer/collector/api"
+)
+
+// Options are the flags of seer top. The zero value is not usable: see
+// DefaultOptions.
+type Options struct {
+	Socket   string        // control socket of the running Seer
+	Interval time.Duration // what one refresh covers
+	Once     bool          // print one interval as text and exit
+	Group    string        // container or service
+	Sort     string        // title of a column
+	Filter   string
+	Width    int // of Once; 0 is the terminal's, COLUMNS or 80
+}
+
+// DefaultOptions are the options without any flag.
+func DefaultOptions() Options {
+	return Options{Socket: api.DefaultSocket, Interval: time.Second, Group: byContainer.String(), Sort: "hot"}
+}
+
+// Limits of --interval: shorter ones cost more to draw than they show.
+const (
+	minInterval = 250 * time.Millisecond
+	maxInterval = time.Minute
+)
+
+// Errors that the command line turns into exit codes of their own.
+var (
+	// ErrUsage is an option that cannot be used.
+	ErrUsage = errors.New("usage")
+	// ErrUnavailable is returned when there is nothing to show: no Seer may be
+	// asked, and this process cannot trace either.
+	ErrUnavailable = errors.New("cannot measure")
+)
+
+// kind marks an error as one of the above without changing its text.
+type kind struct {
+	is error
+	error
+}
+
+func (k kind) Is(target error) bool { return target == k.is }
+func (k kind) Unwrap() error        { return k.error }
+
+// Run shows the terminal until the user quits, ctx ends or a signal asks to
+// stop; the terminal is restored in each case, and after a panic.
+func Run(ctx context.Context, opts Options, stdout *os.File) error {
+	m, err := opts.model()
+	if err != nil {
+		return kind{ErrUsage, err}
+	}
+	terminal := term.IsTerminal(int(stdout.Fd())) && term.IsTerminal(int(os.Stdin.Fd()))
+	if !opts.Once && !terminal {
+		return kind{ErrUsage, errors.New("standard input and output must be a terminal: use --once to print one table as text")}
+	}
+	// Before the terminal changes hands, so that no signal finds it half way.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	feed, local, err := connect(ctx, opts.Socket)
+	if err != nil {
+		return err
+	}
+	m.link.local = local
+	if opts.Once {
+		defer feed.Close()
+		return once(ctx, m, feed, opts.every(), opts.width(stdout), stdout)
+	}
+	screen, err := tcell.NewScreen()
+	if err != nil {
+		feed.Close()
+		return fmt.Errorf("open terminal %q: %w: set TERM to one that is installed, such as xterm, or use --once", os.Getenv("TERM"), err)
+	}
+	if err := screen.Init(); err != nil {
+		feed.Close()
+		return fmt.Errorf("open terminal %q: %w", os.Getenv("TERM"), err)
+	}
+	defer screen.Fini()
+	dial := func(ctx context.Context) (Feed, error) { return Dial(ctx, opts.Socket) }
+	newUI(m, screen, &follower{dial: dial, every: opts.every(), first: firstRetry}).run(ctx, feed)
+	return nil
+}
+
+// connect finds something to show: the Seer that runs, or one of our own.
+func connect(ctx context.Context, socket string) (feed Feed, local bool, err error) {
+	feed, err = Dial(ctx, socket)
+	switch {
+	case err == nil:
+		return feed, false, nil
+	case errors.Is(err, api.ErrPermission):
+		return nil, false, kind{ErrUnavailable, err}
+	case !errors.Is(err, api.ErrNotRunning):
+		return nil, false, err
+	case LocalFeed == nil:
+		return nil, false, kind{ErrUnavailable, err}
+	case os.Geteuid() != 0:
+		return nil, false, kind{ErrUnavailable, fmt.Errorf("%w, or run `sudo seer top` to measure without it", err)}
+	}
+	feed, err = LocalFeed(ctx)
+	return feed, true, err
+}
+
+// model returns the model that the options ask for.
+func (o Options) model() (*model, error) {
+	if o.Interval < minInterval || o.Interval > maxInterval {
+		return nil, fmt.Errorf("--interval %s: must be %s to %s", o.Interval, minInterval, maxInterval)
+	}
+	m := newModel(o.Interval)
+	m.filter = clean(o.Filter)
+	switch o.Group {
+	case byContainer.String():
+	case byService.String():
+		m.group = byService
+	default:
+		return nil, fmt.Errorf("--group %q: must be container or service", o.Group)
+	}
+	return m, m.sortBy(o.Sort)
+}
+
+// framesPerInterval is how many ticks of an interval are asked for: with the
+// default of both, each one. Seer encodes them inside its own CPU budget, so a
+// longer interval is cheaper for it.
+const framesPerInterval = 10
+
+func (o Options) every() time.Duration { return o.Interval / framesPerInterval }
+
+// width is how wide a printed table is.
+func (o Options) width(stdout *os.File) int {
+	if o.Width > 0 {
+		return o.Width
+	}
+	if w, _, err := term.GetSize(int(stdout.Fd())); err == nil && w > 0 {
+		return w
+	}
+	if w, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && w > 0 {
+		return w
+	}
+	return 80
+}
+
+// once prints one interval as text, every line of it.
+func once(ctx context.Context, m *model, feed Feed, every time.Duration, width int, w io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var first time.Time
+	for frame, err := range feed.Frames(ctx, every) {
+		if err != nil {
+			return err
+		}
+		if first.IsZero() {
+			first = frame.Time
+		}
+		m.live.add(frame)
+		if frame.Time.Sub(first) >= m.live.interval {
+			break
+		}
+	}
+	if m.live.frame == nil {
+		return fmt.Errorf("no tick arrived: %w", context.Cause(ctx))
+	}
+	m.arrange()
+	m.header = true
+	var g grid
+	g.reset(width, headLines+2+len(m.lines))
+	m.draw(&g, time.Now())
+	return g.writeTo(w)
+}

@@ -1,0 +1,177 @@
+package top
+
+import (
+	"context"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+
+	"seer/collector/api"
+)
+
+// redrawEvery limits drawing to four times a second; a key draws at once.
+const redrawEvery = 250 * time.Millisecond
+
+// socketsEvery is how often the sockets of the detail page are asked for.
+const socketsEvery = time.Second
+
+// socketsAnswer is what Seer said about the sockets of a line.
+type socketsAnswer struct {
+	of   key
+	rows []api.SocketRow
+	err  error
+}
+
+// ui joins a model, a screen and a follower. Its loop is the only goroutine
+// that touches the model or draws.
+type ui struct {
+	model    *model
+	screen   tcell.Screen
+	palette  palette
+	follower *follower
+	grid     grid
+	asking   bool // for sockets
+	asked    time.Time
+	drawn    func() // called after each drawing, by the loop; nil outside tests
+}
+
+func newUI(m *model, screen tcell.Screen, f *follower) *ui {
+	m.ascii = !screen.CanDisplay(sparkBlocks[0], false)
+	return &ui{model: m, screen: screen, palette: newPalette(), follower: f}
+}
+
+// run shows feed until a key or ctx ends it. The screen is initialised and
+// stays the caller's to finish.
+func (u *ui) run(ctx context.Context, feed Feed) {
+	ctx, cancel := context.WithCancel(ctx)
+	updates := make(chan update)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		u.follower.run(ctx, feed, updates)
+	}()
+	events := make(chan tcell.Event)
+	quit := make(chan struct{})
+	listened := make(chan struct{})
+	go func() {
+		defer close(listened)
+		u.screen.ChannelEvents(events, quit)
+	}()
+	answers := make(chan socketsAnswer, 1)
+	defer func() {
+		cancel()
+		close(quit)
+		<-followed
+		<-listened
+		if u.asking {
+			<-answers
+		}
+	}()
+
+	redraw := time.NewTicker(redrawEvery)
+	defer redraw.Stop()
+	changed := true
+	second := time.Time{}
+	u.draw()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case up := <-updates:
+			changed = u.take(up) || changed
+		case a := <-answers:
+			u.asking = false
+			if a.of == u.model.detail {
+				u.model.setSockets(a.rows, a.err)
+				changed = true
+			}
+		case ev, ok := <-events:
+			if !ok || u.event(ev) == commandQuit {
+				return
+			}
+			u.askSockets(ctx, answers)
+			u.draw()
+			changed = false
+		case now := <-redraw.C:
+			u.askSockets(ctx, answers)
+			// The clock and the age of the data move without frames.
+			if now = now.Truncate(time.Second); changed || now != second {
+				second, changed = now, false
+				u.draw()
+			}
+		}
+	}
+}
+
+// take applies an update and reports whether the screen is out of date.
+func (u *ui) take(up update) bool {
+	if up.frame == nil {
+		u.model.link.err, u.model.link.attempt, u.model.link.retry = up.err, up.attempt, up.retry
+		return true
+	}
+	reconnected := u.model.link.err != nil
+	u.model.link.err, u.model.link.attempt = nil, 0
+	return u.model.apply(up.frame) || reconnected
+}
+
+// event handles one event of the terminal.
+func (u *ui) event(ev tcell.Event) command {
+	switch ev := ev.(type) {
+	case *tcell.EventResize:
+		u.screen.Sync()
+	case *tcell.EventKey:
+		switch c := u.model.press(ev.Key(), ev.Rune()); c {
+		case commandRepaint:
+			u.screen.Sync()
+		case commandSuspend:
+			u.suspend()
+		default:
+			return c
+		}
+	}
+	return commandNone
+}
+
+// suspend gives the terminal back to the shell until it continues top.
+func (u *ui) suspend() {
+	if err := u.screen.Suspend(); err != nil {
+		return
+	}
+	stopSelf()
+	u.screen.Resume()
+}
+
+// askSockets asks for the sockets of the detail page when they are old. Only
+// one question is open at any time; a pause asks none.
+func (u *ui) askSockets(ctx context.Context, answers chan<- socketsAnswer) {
+	m := u.model
+	if m.page != pageDetail || u.asking || m.link.err != nil || m.frozen != nil && m.sockets != nil {
+		return
+	}
+	if m.sockets != nil && time.Since(u.asked) < socketsEvery {
+		return
+	}
+	if m.socketsErr != nil && time.Since(u.asked) < socketsEvery {
+		return
+	}
+	u.asking, u.asked = true, time.Now()
+	of := m.detail
+	sel := api.Selector{Service: of.service}
+	if of.id != 0 {
+		sel = api.Selector{Cgroup: of.id.String()}
+	}
+	go func() {
+		rows, err := u.follower.sockets(ctx, sel)
+		answers <- socketsAnswer{of, rows, err}
+	}()
+}
+
+func (u *ui) draw() {
+	w, h := u.screen.Size()
+	u.grid.reset(w, h)
+	u.model.draw(&u.grid, time.Now())
+	u.palette.show(&u.grid, u.screen)
+	if u.drawn != nil {
+		u.drawn()
+	}
+}
