@@ -38,6 +38,9 @@ type wireSnapshot struct {
 	Histories  []wireHistory         `json:"histories"`
 }
 
+// maxSeries bounds what one number of a stream can make its reader allocate.
+const maxSeries = 100 * historyTicks
+
 type wireRow struct {
 	ID      container.ID `json:"id"`
 	Sockets int          `json:"sockets"`
@@ -142,9 +145,10 @@ func appendSeries(b []byte, s Series) []byte {
 
 func same(a, b float32) bool { return a == b || IsMissing(a) && IsMissing(b) }
 
-// series turns a received series back into ticks values.
+// series turns a received series back into ticks values; nothing that a Seer
+// sends is longer than its history.
 func series(values []*float32, ticks int) Series {
-	if len(values) == 0 || len(values) > ticks {
+	if len(values) == 0 || len(values) > ticks || ticks > maxSeries {
 		return nil
 	}
 	s := make(Series, 0, ticks)
