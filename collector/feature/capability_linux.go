@@ -70,7 +70,7 @@ func capNames(values []cap.Value) string {
 
 // capabilityChecks has one check per capability that Seer may use.
 func capabilityChecks() []check {
-	const advice = "run as root (sudo), or grant it (AmbientCapabilities= in the unit, securityContext in the pod)"
+	const advice = "run as root (sudo), or grant it"
 	all := []struct {
 		value    cap.Value
 		required bool

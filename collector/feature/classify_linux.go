@@ -45,15 +45,16 @@ func classify(err error, needs []cap.Value, held capabilities) finding {
 			return finding{Unknown, "the machine was busy or short of resources: " + oneLine(err)}
 		}
 	}
+	lacking := held.lacking(needs)
+	if len(lacking) > 0 && !conclusive(err) {
+		return finding{Unknown, "no " + capNames(lacking)}
+	}
 	// The verifier's EACCES and EINVAL are about the program, not about us.
 	var rejected *ebpf.VerifierError
 	if errors.As(err, &rejected) && len(rejected.Log) > 0 {
-		return classifyRejection(rejected, needs, held)
+		return classifyRejection(rejected)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		if lacking := held.lacking(needs); len(lacking) > 0 {
-			return finding{Unknown, fmt.Sprintf("refused to a process without %s", capNames(lacking))}
-		}
 		return finding{Missing, "refused (EPERM) with every capability held: lockdown or another security policy: " + oneLine(err)}
 	}
 	for _, e := range absent {
@@ -67,15 +68,12 @@ func classify(err error, needs []cap.Value, held capabilities) finding {
 // classifyRejection reads the end of the verifier's log. Only its words for
 // "no such helper" and "not from this kind of program" are an answer; any
 // other complaint is about the probe.
-func classifyRejection(err *ebpf.VerifierError, needs []cap.Value, held capabilities) finding {
+func classifyRejection(err *ebpf.VerifierError) finding {
 	tail := err.Log[max(0, len(err.Log)-5):]
 	says := func(words string) bool {
 		return slices.ContainsFunc(tail, func(line string) bool { return strings.Contains(line, words) })
 	}
 	text := fmt.Sprintf("the verifier says %q", lastComplaint(tail))
-	if lacking := held.lacking(needs); len(lacking) > 0 {
-		return finding{Unknown, text + ", to a process without " + capNames(lacking)}
-	}
 	if says("unknown func") || says("invalid func") || says("cannot use helper") || says("cannot use bpf_timer") {
 		return finding{Missing, text}
 	}
@@ -90,6 +88,15 @@ func lastComplaint(log []string) string {
 		}
 	}
 	return ""
+}
+
+// conclusive says whether err means "missing" whoever asks: what is not there
+// cannot be hidden by a want of privilege. Not so with ErrNotSupported and
+// EINVAL, which are also what a library or kernel says when its own question
+// was refused, nor when the search itself was refused half way.
+func conclusive(err error) bool {
+	return !errors.Is(err, fs.ErrPermission) &&
+		(errors.Is(err, fs.ErrNotExist) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, unix.ENOSYS))
 }
 
 // oneLine is the error without the advice that cilium/ebpf appends about

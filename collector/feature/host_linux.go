@@ -102,7 +102,11 @@ func Probe(ctx context.Context, opts Options) (*Report, error) {
 		found := c.find(ctx, h)
 		report.Items = append(report.Items, Item{Group: c.group, Name: c.name, Verdict: found.verdict,
 			Reason: found.reason, Required: c.required, Queues: c.queues, Loss: c.loss})
-		if found.verdict != Works {
+		switch {
+		case found.verdict == Works:
+		case found.verdict == Unknown && len(h.caps.lacking(c.needs)) > 0:
+			report.Items[i].Advice = adviceAsk
+		default:
 			report.Items[i].Advice = c.advice
 		}
 	}

@@ -26,7 +26,7 @@ const (
 
 func hostChecks() []check {
 	return []check{
-		{group: GroupHost, name: "locked memory limit", queues: queueNames, needs: []cap.Value{cap.SYS_RESOURCE},
+		{group: GroupHost, name: "locked memory limit", queues: queueNames, needs: []cap.Value{cap.BPF, cap.SYS_RESOURCE},
 			advice: "ulimit -l unlimited (LimitMEMLOCK=infinity in a unit)",
 			// RemoveMemlock does nothing where the kernel charges maps to the
 			// cgroup (Linux 5.11), and raises the limit elsewhere, as the

@@ -1,14 +1,18 @@
 package feature
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -32,6 +36,7 @@ type outcome struct {
 	Prepare map[string]string
 	Run     map[string]string
 	Drop    string // error of Drop
+	Exec    uint64 // effective capabilities of a program executed afterwards
 }
 
 // running are the objects a tracer holds when it has started.
@@ -49,11 +54,20 @@ func runOperations() outcome {
 	for _, step := range r.prepare(h) {
 		result.Prepare[step.name] = message(step.do())
 	}
+	holdThreads()
 	keep, err := parseCaps(os.Getenv(keepEnv))
 	if err == nil {
 		err = Drop(keep...)
 	}
 	result.Drop = message(err)
+	again := exec.Command("/proc/self/exe")
+	again.Env = []string{childEnv + "=capabilities"}
+	out, err := again.Output()
+	if err != nil {
+		result.Exec = ^uint64(0)
+	} else if _, err := fmt.Sscan(string(out), &result.Exec); err != nil {
+		result.Exec = ^uint64(0)
+	}
 	// What was found out before must not answer now.
 	kernelVerdicts = verdicts{}
 	h.caps = readCapabilities("/proc/thread-self/status")
@@ -61,6 +75,21 @@ func runOperations() outcome {
 		result.Run[step.name] = message(step.do())
 	}
 	return result
+}
+
+// holdThreads keeps some threads busy for good, so that Drop has more than one
+// to deal with.
+func holdThreads() {
+	var ready sync.WaitGroup
+	for range 8 {
+		ready.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			ready.Done()
+			select {}
+		}()
+	}
+	ready.Wait()
 }
 
 type step struct {
@@ -235,6 +264,17 @@ func child(what string) int {
 	switch what {
 	case "operations":
 		if err := json.NewEncoder(os.Stdout).Encode(runOperations()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	case "capabilities":
+		fmt.Println(readCapabilities("/proc/thread-self/status").set)
+	case "report":
+		report, err := Probe(context.Background(), Options{})
+		if err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(report)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

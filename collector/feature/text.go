@@ -3,6 +3,7 @@ package feature
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -43,7 +44,9 @@ func (i *Item) writeText(b *strings.Builder) {
 	}
 	lead := fmt.Sprintf("  %s %-*s ", i.Verdict.Mark(), nameWidth, i.Name)
 	wrap(b, lead, text)
-	if i.Verdict == Works {
+	// Unprivileged, most lines are of the second kind; the summary says what
+	// to do about all of them.
+	if i.Verdict == Works || i.Advice == adviceAsk {
 		return
 	}
 	field := func(name, text string) {
@@ -51,7 +54,11 @@ func (i *Item) writeText(b *strings.Builder) {
 			wrap(b, fmt.Sprintf("%*s%-6s", nameWidth+5, "", name), text)
 		}
 	}
-	field("lost:", i.lost())
+	if i.Verdict == Missing {
+		field("lost:", i.lost())
+	} else {
+		field("risk:", i.lost())
+	}
 	if i.CoveredBy == "" {
 		field("do:", i.Advice)
 	}
@@ -88,16 +95,28 @@ func (r *Report) writeSummary(b *strings.Builder) {
 	}
 	b.WriteString("\nsummary\n")
 	wrap(b, "  queues:  ", fmt.Sprintf("%d of %d will work", count[Works], len(r.Queues)))
-	for _, q := range r.Queues {
-		if q.Verdict != Works {
-			wrap(b, fmt.Sprintf("    %s %-15s ", q.Verdict.Mark(), q.Queue), q.Verdict.String()+": "+q.Because)
+	// Queues that fail for the same reasons share a line.
+	for n, q := range r.Queues {
+		same := func(other QueueState) bool { return other.Verdict == q.Verdict && other.Because == q.Because }
+		if q.Verdict == Works || slices.ContainsFunc(r.Queues[:n], same) {
+			continue
 		}
+		var names []string
+		for _, other := range r.Queues[n:] {
+			if same(other) {
+				names = append(names, other.Queue)
+			}
+		}
+		wrap(b, "    "+q.Verdict.Mark()+" ", fmt.Sprintf("%s: %s: %s", strings.Join(names, ", "), q.Verdict, q.Because))
 	}
 	flavour := string(r.Flavour)
 	if r.Flavour == FlavourNone {
-		flavour = "off, no request hook can be attached"
+		flavour = "off, no request hook could be attached"
 	}
 	wrap(b, "  exact:   ", flavour)
+	if slices.ContainsFunc(r.Items, func(i Item) bool { return i.Advice == adviceAsk }) {
+		wrap(b, "  do:      ", adviceAsk+" what could not be found out for want of a capability")
+	}
 	if r.CanRun {
 		wrap(b, "  result:  ", "Seer can run here")
 		return

@@ -75,5 +75,9 @@ type Item struct {
 	Advice string `json:"advice,omitempty"`
 }
 
+// adviceAsk is the advice where nothing but privilege stands between the
+// question and its answer.
+const adviceAsk = "ask again as root (sudo)"
+
 // harmless says whether the item takes nothing away on this host.
 func (i *Item) harmless() bool { return i.Verdict == Works || i.CoveredBy != "" }
