@@ -10,7 +10,7 @@ import (
 // newNames returns a Resolver whose entries are set by the test.
 func newNames() *Resolver {
 	r := &Resolver{pending: map[ID]*Container{}, entries: map[ID]*entry{}}
-	r.known.Store(&map[ID]*Container{})
+	r.publish()
 	return r
 }
 

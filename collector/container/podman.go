@@ -21,39 +21,45 @@ type storedMetadata struct {
 }
 
 // storage reads the state that Podman and CRI-O keep through
-// containers/storage. It keeps the last containers.json, which lists every
-// container of the host.
+// containers/storage, below RUN/containers/storage and LIB/containers/storage.
+// It keeps what it last read of each list, which names every container of the
+// host.
 type storage struct {
 	runRoot, varLibRoot string
 
+	lists map[string]*storedList // by file
+}
+
+type storedList struct {
 	written time.Time
 	size    int64
 	stored  map[string]storedMetadata
 }
 
-// facts names a container of Podman or CRI-O by its id, from
-// overlay-containers/ID/userdata/config.json below RUN/containers/storage or
-// LIB/containers/storage, and from containers.json beside it. ok is false when
-// neither knows the id.
-func (s *storage) facts(id, node string) (_ facts, ok bool) {
-	var f facts
-	for _, root := range []string{s.runRoot, s.varLibRoot} {
-		source := filepath.Join(root, "containers/storage/overlay-containers", id, "userdata/config.json")
-		text, err := readBounded(source, maxConfigBytes)
-		if err != nil {
-			continue
+// storageDrivers are those that name the directory of containers.
+var storageDrivers = []string{"overlay", "vfs", "btrfs", "zfs"}
+
+// facts names a container by its id, from its own config.json and from the
+// lists. ok is false when neither knows the id.
+func (s *storage) facts(id, node string) (f facts, ok bool) {
+	for _, driver := range storageDrivers {
+		for _, root := range []string{s.runRoot, s.varLibRoot} {
+			config := filepath.Join(root, "containers/storage", driver+"-containers", id, "userdata/config.json")
+			text, err := readBounded(config, maxConfigBytes)
+			if err != nil {
+				continue
+			}
+			spec, err := parseSpec(text)
+			if err != nil {
+				continue
+			}
+			if f = specFacts(spec, id, node); f.pod != "" {
+				return f, true
+			}
+			ok = true
 		}
-		spec, err := parseSpec(text)
-		if err != nil {
-			continue
-		}
-		f, ok = specFacts(spec, id, node), true
-		break
 	}
-	if f.pod != "" {
-		return f, true
-	}
-	stored, found := s.list()[id]
+	stored, found := s.find(id)
 	if !found {
 		return f, ok
 	}
@@ -77,7 +83,7 @@ func specFacts(spec ociSpec, id, node string) facts {
 		f.runtime = "cri"
 		// CRI-O keeps the pod's own labels as JSON in one annotation.
 		labels := map[string]string{}
-		if json.Unmarshal([]byte(values["io.kubernetes.cri-o.Labels"]), &labels) == nil {
+		if json.Unmarshal([]byte(values["io.kubernetes.cri-o.Labels"]), &labels) == nil && labels != nil {
 			for key, value := range values {
 				labels[key] = value
 			}
@@ -90,23 +96,45 @@ func specFacts(spec ociSpec, id, node string) facts {
 	return f
 }
 
-// list returns LIB/containers/storage/overlay-containers/containers.json by id.
-func (s *storage) list() map[string]storedMetadata {
-	source := filepath.Join(s.varLibRoot, "containers/storage/overlay-containers/containers.json")
-	info, err := os.Lstat(source)
+// find looks an id up in the lists. Containers that need not survive a reboot
+// (podman run --rm, all of CRI-O's) have a list of their own.
+func (s *storage) find(id string) (storedMetadata, bool) {
+	for _, driver := range storageDrivers {
+		lib := filepath.Join(s.varLibRoot, "containers/storage", driver+"-containers")
+		run := filepath.Join(s.runRoot, "containers/storage", driver+"-containers")
+		for _, file := range []string{
+			filepath.Join(lib, "containers.json"),
+			filepath.Join(lib, "volatile-containers.json"),
+			filepath.Join(run, "volatile-containers.json"),
+		} {
+			if meta, ok := s.list(file)[id]; ok {
+				return meta, true
+			}
+		}
+	}
+	return storedMetadata{}, false
+}
+
+// list reads one list, if it has changed.
+func (s *storage) list(file string) map[string]storedMetadata {
+	info, err := os.Lstat(file)
 	if err != nil {
-		s.stored, s.written = nil, time.Time{}
+		delete(s.lists, file)
 		return nil
 	}
-	if info.ModTime().Equal(s.written) && info.Size() == s.size {
-		return s.stored
+	old := s.lists[file]
+	if old != nil && info.ModTime().Equal(old.written) && info.Size() == old.size {
+		return old.stored
 	}
-	text, err := readBounded(source, maxStoreBytes)
+	text, err := readBounded(file, maxStoreBytes)
 	if err != nil {
-		return s.stored
+		return nil
 	}
-	s.stored, s.written, s.size = parseStored(text), info.ModTime(), info.Size()
-	return s.stored
+	if s.lists == nil {
+		s.lists = map[string]*storedList{}
+	}
+	s.lists[file] = &storedList{written: info.ModTime(), size: info.Size(), stored: parseStored(text)}
+	return s.lists[file].stored
 }
 
 func parseStored(text []byte) map[string]storedMetadata {

@@ -12,7 +12,7 @@ const (
 	// appear behind the pass.
 	missPasses = 3
 
-	// A pass that takes more than slowPass (about 3,000 cgroups) is made less
+	// A pass that takes more than slowPass (about 2,500 cgroups) is made less
 	// often, at 2 % of one core.
 	slowPass        = 5 * time.Millisecond
 	slowPassSpacing = 50
@@ -42,7 +42,7 @@ type entry struct {
 func (e *entry) alive() bool { return e.goneAt.IsZero() }
 
 // Refresh brings names up to date: about once a second, off the tick path. A
-// pass over the trees costs about 1.5 us per cgroup. It returns only ctx's
+// pass over the trees costs about 2 us per cgroup. It returns only ctx's
 // error.
 func (r *Resolver) Refresh(ctx context.Context) error {
 	r.work.Lock()
