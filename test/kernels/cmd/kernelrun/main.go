@@ -6,8 +6,9 @@
 //	kernelrun [flags] -- PROGRAM [ARG]... [-- PROGRAM [ARG]...]...
 //
 // A PROGRAM that is a folder with Go tests, such as ./collector, is built with
-// go test -c and started in a copy of that folder's testdata; its arguments are
-// those of a test binary (-test.v). Anything else is a static binary.
+// go test -c and started beside a copy of that folder's testdata and other
+// files; its arguments are those of a test binary (-test.v). Anything else is a
+// static binary.
 // Programs run in order, each in a cgroup of its own, as root, after all
 // mounts of a normal host. The exit code is that of the first failure.
 //
@@ -203,13 +204,31 @@ func addProgram(ctx context.Context, files *vm.Archive, build string, i int, arg
 		}
 		p.Dir = "/src/" + filepath.Base(abs)
 		files.Dir(p.Dir)
-		if err := files.Copy(filepath.Join(host, "testdata"), p.Dir+"/testdata"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := copyData(files, host, p.Dir); err != nil {
 			return p, err
 		}
 		host = binary
 	}
 	p.Path = fmt.Sprintf("/programs/%d/%s", i, name)
 	return p, files.Copy(host, p.Path)
+}
+
+// copyData adds what the tests of a package may read beside their binary:
+// testdata and the files of the folder that are not Go.
+func copyData(files *vm.Archive, host, guest string) error {
+	entries, err := os.ReadDir(host)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "testdata" || filepath.Ext(e.Name()) == ".go" {
+			continue
+		}
+		if err := files.Copy(filepath.Join(host, e.Name()), guest+"/"+e.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goBuild runs the go command for the machine inside.
