@@ -12,16 +12,20 @@ import (
 // rows returns what writes the rows of one object. All that can fail, fails
 // here, before anything is written.
 func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector) (func(add func(any) error) error, error) {
+	picked, err := sel.pick(f.rows)
+	if err != nil {
+		return nil, err
+	}
 	switch object.Name {
 	case "container":
-		return func(add func(any) error) error { return eachContainer(f, sel, add) }, nil
+		return func(add func(any) error) error { return eachContainer(f, picked, add) }, nil
 	case "service":
-		return eachOf(serviceRows(f.rows, sel)), nil
+		return eachOf(serviceRows(f.rows, picked)), nil
 	case "queue":
 		reasons := notMeasuredReasons(s.cfg.Source.Probes())
-		return func(add func(any) error) error { return s.eachQueue(f, sel, &reasons, add) }, nil
+		return func(add func(any) error) error { return s.eachQueue(f, picked, sel.Queue, &reasons, add) }, nil
 	case "socket":
-		return s.socketRows(ctx, f, sel)
+		return s.socketRows(ctx, f, picked)
 	case "probe":
 		return eachOf(probeRows(s.cfg.Source.Probes())), nil
 	case "feature":
@@ -41,9 +45,9 @@ func eachOf[T any](rows []T) func(add func(any) error) error {
 	}
 }
 
-func eachContainer(f *frame, sel Selector, add func(any) error) error {
+func eachContainer(f *frame, picked pickFunc, add func(any) error) error {
 	for i := range f.rows {
-		if !sel.Match(f.rows[i].Container) {
+		if !picked(f.rows[i].Container) {
 			continue
 		}
 		if err := add(containerRow(&f.rows[i])); err != nil {
@@ -53,14 +57,14 @@ func eachContainer(f *frame, sel Selector, add func(any) error) error {
 	return nil
 }
 
-func (s *Server) eachQueue(f *frame, sel Selector, reasons *[collector.NumQueues]string, add func(any) error) error {
+func (s *Server) eachQueue(f *frame, picked pickFunc, queue string, reasons *[collector.NumQueues]string, add func(any) error) error {
 	for i := range f.rows {
 		r := &f.rows[i]
-		if !sel.Match(r.Container) {
+		if !picked(r.Container) {
 			continue
 		}
 		for q := range collector.Queue(collector.NumQueues) {
-			if sel.Queue != "" && sel.Queue != q.String() {
+			if queue != "" && queue != q.String() {
 				continue
 			}
 			since := s.history.notEmptyFor(r.Container.ID, q, f.tick())
@@ -74,7 +78,7 @@ func (s *Server) eachQueue(f *frame, sel Selector, reasons *[collector.NumQueues
 
 // socketRows asks the collector for all sockets. One dump runs at a time; a
 // caller that gives up waiting gets its context's error.
-func (s *Server) socketRows(ctx context.Context, f *frame, sel Selector) (func(add func(any) error) error, error) {
+func (s *Server) socketRows(ctx context.Context, f *frame, picked pickFunc) (func(add func(any) error) error, error) {
 	select {
 	case s.dumping <- struct{}{}:
 		defer func() { <-s.dumping }()
@@ -95,7 +99,7 @@ func (s *Server) socketRows(ctx context.Context, f *frame, sel Selector) (func(a
 			if c == nil { // its container has gone, or came after the last tick
 				c = &container.Container{ID: sockets[i].Container}
 			}
-			if !sel.Match(c) {
+			if !picked(c) {
 				continue
 			}
 			if err := add(socketRow(&sockets[i], c)); err != nil {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"seer/collector/container"
 )
 
 // DefaultSocket is where a running Seer answers.
@@ -141,8 +143,11 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	reason := strings.TrimSpace(string(text))
-	if resp.StatusCode == http.StatusForbidden {
+	switch resp.StatusCode {
+	case http.StatusForbidden:
 		return nil, fmt.Errorf("%w: %s", ErrPermission, reason)
+	case http.StatusConflict:
+		return nil, &ambiguousError{reason}
 	}
 	return nil, fmt.Errorf("ask seer on %s: %s: %s", c.path, resp.Status, reason)
 }
@@ -161,3 +166,9 @@ func dialError(path string, err error) error {
 func schemaError(path string, got int) error {
 	return fmt.Errorf("%w: seer on %s answers schema %d, this one reads %d: use the same version of both", ErrSchema, path, got, Schema)
 }
+
+// ambiguousError is container.ErrAmbiguous, as a server has put it.
+type ambiguousError struct{ text string }
+
+func (e *ambiguousError) Error() string   { return e.text }
+func (e *ambiguousError) Is(t error) bool { return t == container.ErrAmbiguous }

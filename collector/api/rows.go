@@ -72,14 +72,14 @@ func notMeasuredReasons(probes []collector.Probe) (reasons [collector.NumQueues]
 	return reasons
 }
 
-// serviceRows sums the rows that sel selects by service, in the order in
+// serviceRows sums the rows that are picked by service, in the order in
 // which services first appear.
-func serviceRows(rows []collector.Row, sel Selector) []ServiceRow {
+func serviceRows(rows []collector.Row, picked pickFunc) []ServiceRow {
 	var services []ServiceRow
 	index := map[string]int{}
 	for i := range rows {
 		r := &rows[i]
-		if !sel.Match(r.Container) {
+		if !picked(r.Container) {
 			continue
 		}
 		at, ok := index[r.Container.Service]

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -10,12 +11,12 @@ import (
 )
 
 // Selector narrows an answer. Empty fields select everything; several fields
-// must all match.
+// must all match. What a value may be, container.Selector says.
 type Selector struct {
-	Container string // its name, or the start of its runtime id, 6 digits or more
+	Container string
 	Service   string
-	Cgroup    string // container.ID as its String gives it: "4711", "v1:4711"
-	Pod       string // NAMESPACE/NAME, or NAME in any namespace
+	Cgroup    string
+	Pod       string
 	Queue     string // for queues only
 }
 
@@ -49,15 +50,24 @@ func (s *Selector) Set(name, value string) error {
 		if value == "" {
 			return fmt.Errorf("selector %q: empty value: say which %s", name, name)
 		}
-		if name == "queue" {
-			if _, ok := collector.QueueByName(value); !ok {
-				return fmt.Errorf("selector queue %q: no such queue: it is one of %s", value, strings.Join(queueNames(), ", "))
-			}
+		if err := checkValue(name, value); err != nil {
+			return err
 		}
 		*f.at(s) = value
 		return nil
 	}
 	return fmt.Errorf("selector %q: unknown: it is one of %s", name, strings.Join(SelectorNames(), ", "))
+}
+
+func checkValue(name, value string) error {
+	if name == "queue" {
+		if _, ok := collector.QueueByName(value); !ok {
+			return fmt.Errorf("selector queue %q: no such queue: it is one of %s", value, strings.Join(queueNames(), ", "))
+		}
+		return nil
+	}
+	_, err := container.ParseSelector([]string{name, value})
+	return err
 }
 
 // Values returns the selector as the query of a request.
@@ -95,32 +105,41 @@ func selectorFrom(v url.Values) (Selector, error) {
 	return s, nil
 }
 
-// Match reports whether the selector selects c. It does not look at Queue.
-func (s Selector) Match(c *container.Container) bool {
-	if s.Container != "" && s.Container != c.Name && !matchRuntimeID(s.Container, c.RuntimeID) {
-		return false
-	}
-	if s.Service != "" && s.Service != c.Service {
-		return false
-	}
-	if s.Cgroup != "" && s.Cgroup != c.ID.String() {
-		return false
-	}
-	if s.Pod != "" {
-		namespace, name, full := strings.Cut(s.Pod, "/")
-		if !full {
-			namespace, name = c.Namespace, s.Pod
-		}
-		if c.Pod == "" || name != c.Pod || namespace != c.Namespace {
-			return false
-		}
-	}
-	return true
-}
+// pickFunc tells whether a container is selected.
+type pickFunc func(*container.Container) bool
 
-// matchRuntimeID accepts an abbreviated runtime id, as docker and crictl do.
-func matchRuntimeID(prefix, id string) bool {
-	return len(prefix) >= 6 && strings.HasPrefix(id, prefix)
+// pick returns what tells whether a container is selected out of rows. It is
+// an error when a name means several containers (container.ErrAmbiguous).
+func (s Selector) pick(rows []collector.Row) (pickFunc, error) {
+	s.Queue = "" // selects no containers
+	if s == (Selector{}) {
+		return func(*container.Container) bool { return true }, nil
+	}
+	left := make([]*container.Container, len(rows))
+	for i := range rows {
+		left[i] = rows[i].Container
+	}
+	for _, f := range selectorFields {
+		value := *f.at(&s)
+		if value == "" {
+			continue
+		}
+		one, err := container.ParseSelector([]string{f.Name, value})
+		if err != nil {
+			return nil, err
+		}
+		left, err = one.Select(left)
+		if errors.Is(err, container.ErrNoMatch) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	picked := make(map[container.ID]bool, len(left))
+	for _, c := range left {
+		picked[c.ID] = true
+	}
+	return func(c *container.Container) bool { return picked[c.ID] }, nil
 }
 
 func queueNames() []string {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"seer/collector/container"
 )
 
 // Bounds on what clients of the control socket may take.
@@ -137,8 +139,12 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.Header().Set("Content-Type", "application/json")
 	if err := s.writeDocument(ctx, w, name, sel); err != nil {
+		code := http.StatusInternalServerError
+		if errors.Is(err, container.ErrAmbiguous) {
+			code = http.StatusConflict
+		}
 		// Had rows been written already, this only ends a broken answer.
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		http.Error(w, err.Error(), code)
 		s.cfg.Log.Debug("answer", "object", name, "error", err)
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"seer/collector"
+	"seer/collector/container"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -91,7 +93,8 @@ func TestGetSelects(t *testing.T) {
 		{Selector{}, []string{"web-7f9c", "db"}},
 		{Selector{Container: "db"}, []string{"db"}},
 		{Selector{Container: "7f9c41"}, []string{"web-7f9c"}}, // runtime id
-		{Selector{Container: "7f9c"}, nil},                    // too short for one
+		{Selector{Container: "7f9"}, nil},                     // too short for one
+		{Selector{Cgroup: "/system.slice/postgresql.service"}, []string{"db"}},
 		{Selector{Service: "web"}, []string{"web-7f9c"}},
 		{Selector{Cgroup: "4711"}, []string{"web-7f9c"}},
 		{Selector{Cgroup: "v1:52"}, []string{"db"}},
@@ -118,6 +121,25 @@ func TestGetSelects(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("Get(container, %v) (-want +got):\n%s", tt.sel, diff)
+		}
+	}
+}
+
+// A pod of that name in two namespaces: which one was meant?
+func TestGetAmbiguous(t *testing.T) {
+	src, tick := shop()
+	other := *tick.Rows[0].Container
+	other.ID, other.Name, other.Namespace = 4712, "web-other", "staging"
+	tick.Rows[1].Container = &other
+	s := New(Config{Source: src})
+	s.Consume(tick)
+	for name, from := range map[string]interface {
+		Get(context.Context, string, Selector) (*Document, error)
+	}{"server": s, "client": dial(t, serve(t, s))} {
+		_, err := from.Get(t.Context(), "queue", Selector{Pod: "web-0"})
+		wantError(t, name+".Get", err, container.ErrAmbiguous)
+		if err != nil && !strings.Contains(err.Error(), "staging/web-other") {
+			t.Errorf("%s.Get = %q, want it to name the candidates", name, err)
 		}
 	}
 }
