@@ -39,11 +39,11 @@ type Container struct {
 	ID        ID     `json:"id"`
 	Name      string `json:"name"`    // short, unique on the host at any moment
 	Service   string `json:"service"` // the microservice this is a replica of; never empty
-	Runtime   string `json:"runtime"` // containerd, cri, docker, podman, systemd, cgroup, comm, host
+	Runtime   string `json:"runtime"` // containerd, cri, docker, podman, lxc, systemd, cgroup, comm, host
 	RuntimeID string `json:"runtime_id,omitempty"`
 	Pod       string `json:"pod,omitempty"`       // pod name
 	Namespace string `json:"namespace,omitempty"` // Kubernetes namespace
 	Image     string `json:"image,omitempty"`
 	Unit      string `json:"unit,omitempty"` // systemd unit that holds it
-	Path      string `json:"path"`           // cgroup path in the hierarchy that identifies it
+	Path      string `json:"path"`           // cgroup path in the hierarchy that identifies it, as the kernel has it; may hold any byte
 }

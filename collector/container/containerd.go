@@ -97,7 +97,7 @@ func cgroupOfSpec(path string) string {
 // find returns the task whose cgroup is path or an ancestor of it, and what
 // lies below the task's cgroup.
 func (t *tasks) find(p place, path string) (one *task, nested string) {
-	if one = t.byID[p.id]; one != nil && p.container() {
+	if one = t.byID[p.id]; one != nil && isHexID(p.id) {
 		return one, p.nested
 	}
 	for at := path; len(at) > 1; at = at[:strings.LastIndexByte(at, '/')] {
@@ -133,7 +133,7 @@ func (one *task) facts(node string) facts {
 	}
 	switch one.namespace {
 	case "moby":
-		f.runtime = "docker" // its name is in Docker's own state
+		f.runtime = "docker" // whose own state, which has the name, was not found
 	case "k8s.io":
 		f.runtime = "cri"
 	}

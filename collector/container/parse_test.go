@@ -144,7 +144,10 @@ func TestSelectors(t *testing.T) {
 		{"s shop", []*Container{a, b}, nil},
 		{"service none", nil, ErrNoMatch},
 		{"cgroup 10", []*Container{a}, nil},
-		{"cgroup 20", nil, ErrNoMatch},
+		{"cgroup 20", []*Container{b}, nil}, // as no v2 cgroup has that number
+		{"cgroup 9223372036854775828", []*Container{b}, nil},
+		{"cgroup 21", nil, ErrNoMatch},
+		{"cgroup v1:9223372036854775828", nil, ErrSelector},
 		{"cgroup v1:20", []*Container{b}, nil},
 		{"cgroup comm:9f", []*Container{e}, nil},
 		{"cgroup /docker/a", []*Container{a}, nil},

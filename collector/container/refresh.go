@@ -12,10 +12,12 @@ const (
 	// appear behind the pass.
 	missPasses = 3
 
-	// A pass that takes more than slowPass (about 2,500 cgroups) is made less
-	// often, at 2 % of one core.
-	slowPass        = 5 * time.Millisecond
-	slowPassSpacing = 50
+	// A pass costs 2 to 5 us per cgroup. Passes are spaced so that they take
+	// at most 2 % of one core while an ID waits for its name, and 0.2 % while
+	// they only look for what has gone, but never further than maxSpacing.
+	waitingSpacing = 50
+	idleSpacing    = 500
+	maxSpacing     = 10 * time.Second
 
 	// How long until a name is looked for again: soon while a runtime may still
 	// be writing it, seldom once it is known, since few containers are renamed.
@@ -41,23 +43,20 @@ type entry struct {
 
 func (e *entry) alive() bool { return e.goneAt.IsZero() }
 
-// Refresh brings names up to date: about once a second, off the tick path. A
-// pass over the trees costs about 2 us per cgroup. It returns only ctx's
-// error.
+// Refresh brings names up to date: to be called about once a second, off the
+// tick path. It returns only ctx's error.
 func (r *Resolver) Refresh(ctx context.Context) error {
 	r.work.Lock()
 	defer r.work.Unlock()
 	now := time.Now()
 	changed := r.adopt()
-	if !now.Before(r.next) {
+	if r.due(now) {
 		buried, err := r.pass(ctx, now)
 		if err != nil {
 			return err
 		}
 		changed = changed || buried
-		if r.stats.Took = time.Since(now); r.stats.Took > slowPass {
-			r.next = now.Add(r.stats.Took * slowPassSpacing)
-		}
+		r.passed, r.stats.Took = now, time.Since(now)
 	}
 	if r.name(now) {
 		changed = true
@@ -69,6 +68,18 @@ func (r *Resolver) Refresh(ctx context.Context) error {
 		r.publish()
 	}
 	return nil
+}
+
+// due reports whether it is time for another pass.
+func (r *Resolver) due(now time.Time) bool {
+	spacing := time.Duration(idleSpacing)
+	for _, e := range r.entries {
+		if e.alive() && e.path == "" {
+			spacing = waitingSpacing
+			break
+		}
+	}
+	return now.Sub(r.passed) >= min(r.stats.Took*spacing, maxSpacing)
 }
 
 // adopt starts an entry for each ID that Resolve was asked for.
@@ -204,6 +215,9 @@ func (r *Resolver) lookup(e *entry) (f facts, unit string, certain bool) {
 	return f, p.unit, certain
 }
 
+// ask asks the runtimes. Docker comes first: its containers are containerd's
+// too, without their names. Where the container's cgroup is found only by its
+// runtime, nested becomes what lies below it.
 func (r *Resolver) ask(p place, path string, nested *string) (facts, bool) {
 	if isHexID(p.id) {
 		if f, ok := dockerFacts(r.cfg.VarLibRoot, p.id, r.node); ok {
@@ -212,11 +226,6 @@ func (r *Resolver) ask(p place, path string, nested *string) (facts, bool) {
 	}
 	if one, below := r.tasks.find(p, path); one != nil {
 		*nested = below
-		if one.namespace == "moby" {
-			if f, ok := dockerFacts(r.cfg.VarLibRoot, one.id, r.node); ok {
-				return f, true
-			}
-		}
 		return one.facts(r.node), true
 	}
 	if isHexID(p.id) {

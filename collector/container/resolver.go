@@ -49,7 +49,7 @@ type Resolver struct {
 	entries map[ID]*entry
 	tasks   tasks
 	storage storage
-	next    time.Time // when the next pass over large trees is due
+	passed  time.Time // when the last pass over the trees began
 	stats   Stats
 }
 
@@ -137,7 +137,7 @@ func (r *Resolver) Rechoose() (Choice, bool) {
 		maps.DeleteFunc(r.entries, func(id ID, _ *entry) bool { return id&Legacy != 0 })
 	}
 	r.follow(c)
-	r.next = time.Time{}
+	r.passed = time.Time{}
 	r.publish()
 	return c, true
 }

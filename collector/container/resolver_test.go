@@ -23,8 +23,10 @@ func newResolver(t testing.TB, cfg Config) *Resolver {
 	return r
 }
 
+// refresh makes a full pass, due or not.
 func refresh(t testing.TB, r *Resolver) {
 	t.Helper()
+	r.passed = time.Time{}
 	if err := r.Refresh(context.Background()); err != nil {
 		t.Fatalf("Refresh = %v", err)
 	}
@@ -326,6 +328,50 @@ func TestRechoose(t *testing.T) {
 	}
 }
 
+// TestPassesAreSpaced makes passes look expensive: an ID without a name is
+// still looked for, but what has gone can wait.
+func TestPassesAreSpaced(t *testing.T) {
+	cfg, h := newHost(t)
+	r := newResolver(t, cfg)
+	id := addCgroup(t, h, "/a")
+	r.Resolve(id)
+	refresh(t, r)
+	spaced := func(ago, took time.Duration) {
+		t.Helper()
+		r.passed, r.stats.Took = time.Now().Add(-ago), took
+		if err := r.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := addCgroup(t, h, "/b")
+	if err := os.Remove(filepath.Join(h.Mount, "a")); err != nil {
+		t.Fatal(err)
+	}
+	spaced(time.Second, 20*time.Millisecond)
+	if got := r.Gone(nil); len(got) != 0 {
+		t.Errorf("Gone() = %v a second after a pass of 20 ms, want none yet", got)
+	}
+	r.Resolve(other)
+	spaced(time.Second/2, 20*time.Millisecond)
+	if c := r.Resolve(other); c.Path != "" {
+		t.Errorf("Resolve half a second after a pass of 20 ms = %+v, want a placeholder", c)
+	}
+	spaced(time.Second, 20*time.Millisecond)
+	if c := r.Resolve(other); c.Name != "b" {
+		t.Errorf("Resolve a second after a pass of 20 ms = %+v, want b", c)
+	}
+	if got := r.Gone(nil); !slices.Equal(got, []ID{id}) {
+		t.Errorf("Gone() after that pass = %v, want %v", got, id)
+	}
+	if err := os.Remove(filepath.Join(h.Mount, "b")); err != nil {
+		t.Fatal(err)
+	}
+	spaced(maxSpacing, time.Second)
+	if got := r.Gone(nil); !slices.Equal(got, []ID{other}) {
+		t.Errorf("Gone() after %v = %v, want %v", maxSpacing, got, other)
+	}
+}
+
 // TestResolveWhileRefreshing is for the race detector and for nil.
 func TestResolveWhileRefreshing(t *testing.T) {
 	cfg, h := newHost(t)
@@ -402,74 +448,5 @@ func TestRefreshKeepsNoFiles(t *testing.T) {
 	}
 	if after := count(); after > before {
 		t.Errorf("%d files open after 50 refreshes, %d before", after, before)
-	}
-}
-
-func BenchmarkResolve(b *testing.B) {
-	cfg, h := newHost(b)
-	r := newResolver(b, cfg)
-	var ids []ID
-	for i := range 1000 {
-		ids = append(ids, addCgroup(b, h, fmt.Sprintf("/c%d", i)))
-		r.Resolve(ids[i])
-	}
-	refresh(b, r)
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		if r.Resolve(ids[i%1000]).Path == "" {
-			b.Fatal("not resolved")
-		}
-		i++
-	}
-}
-
-// BenchmarkRefresh is a steady host: 1,000 cgroups, all named, nothing new.
-func BenchmarkRefresh(b *testing.B) {
-	for _, n := range []int{100, 1000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			cfg, h := newHost(b)
-			r := newResolver(b, cfg)
-			for i := range n {
-				r.Resolve(addCgroup(b, h, fmt.Sprintf("/s%d/c%d.service", i%20, i)))
-			}
-			refresh(b, r)
-			b.ReportAllocs()
-			for b.Loop() {
-				r.next = time.Time{}
-				refresh(b, r)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/cgroup")
-		})
-	}
-}
-
-// BenchmarkRefreshFirst is the start on a host with 1,000 containerd
-// containers: the walk and the reading of every config.json.
-func BenchmarkRefreshFirst(b *testing.B) {
-	cfg, h := newHost(b)
-	var ids []ID
-	for i := range 1000 {
-		id := fmt.Sprintf("svc%d-%d", i/10, i%10)
-		ids = append(ids, addCgroup(b, h, "/default/"+id))
-		dir := filepath.Join(cfg.RunRoot, "containerd", taskDir, "default", id)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			b.Fatal(err)
-		}
-		spec := `{"process":{"env":["` + strings.Repeat("x", 4000) + `"]},"linux":{"cgroupsPath":"/default/` + id + `"}}`
-		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(spec), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		r := newResolver(b, cfg)
-		for _, id := range ids {
-			r.Resolve(id)
-		}
-		refresh(b, r)
-		if got := r.Stats().Containers; got != 1000 {
-			b.Fatalf("%d containers, want 1000", got)
-		}
 	}
 }

@@ -89,7 +89,8 @@ func ParseID(s string) (ID, error) {
 		mark, digits, base = ByComm, rest, 16
 	}
 	n, err := strconv.ParseUint(digits, base, 64)
-	if err != nil || digits[0] == '+' || ID(n)&(Legacy|ByComm) != 0 {
+	// A bare number may carry its marks, as the id in JSON does.
+	if err != nil || digits[0] == '+' || (mark != 0 && ID(n)&(Legacy|ByComm) != 0) || ID(n)&(Legacy|ByComm) == Legacy|ByComm {
 		return 0, fmt.Errorf("%w: cgroup id %q: use a number as inspect shows it, v1:NUMBER or comm:HEX", ErrSelector, s)
 	}
 	return ID(n) | mark, nil
@@ -119,7 +120,8 @@ func (s Selector) Match(c *Container) bool {
 const minIDPrefix = 4
 
 // Select returns the containers that s names. Without an exact match,
-// "container" also takes the start of a runtime id, and "pod NAME" must mean
+// "container" also takes the start of a runtime id, "cgroup" also a number
+// without the mark of its hierarchy, and "pod NAME" must mean
 // pods of one namespace only. It returns ErrNoMatch or ErrAmbiguous.
 func (s Selector) Select(all []*Container) ([]*Container, error) {
 	var found []*Container
@@ -128,9 +130,9 @@ func (s Selector) Select(all []*Container) ([]*Container, error) {
 			found = append(found, c)
 		}
 	}
-	if len(found) == 0 && s.By == SelectContainer && len(s.Value) >= minIDPrefix && isHex(s.Value) {
+	if len(found) == 0 {
 		for _, c := range all {
-			if strings.HasPrefix(c.RuntimeID, s.Value) {
+			if s.almost(c) {
 				found = append(found, c)
 			}
 		}
@@ -147,6 +149,17 @@ func (s Selector) Select(all []*Container) ([]*Container, error) {
 		return nil, fmt.Errorf("%w %s: seer inspect container list shows what there is", ErrNoMatch, s)
 	}
 	return found, nil
+}
+
+// almost is what Select falls back on.
+func (s Selector) almost(c *Container) bool {
+	switch s.By {
+	case SelectContainer:
+		return len(s.Value) >= minIDPrefix && isHex(s.Value) && strings.HasPrefix(c.RuntimeID, s.Value)
+	case SelectCgroup:
+		return s.id != 0 && s.id == ID(c.ID.CgroupID()) && c.ID&Legacy != 0
+	}
+	return false
 }
 
 func describe(c *Container) string {

@@ -15,7 +15,7 @@ const (
 
 // tree follows the cgroups of one hierarchy, so that an id has a path.
 //
-// A pass costs one stat per cgroup, about 2 us, and one directory read per
+// A pass costs one stat per cgroup, 2 to 5 us, and one directory read per
 // changed parent. Reading every directory instead costs ten times as much: a
 // cgroup directory lists some fifty control files. A parent has changed when
 // its link count has, or when a known child is gone; a child added while
