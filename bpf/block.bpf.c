@@ -1,0 +1,114 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Block requests in flight. */
+#include "account.bpf.h"
+#include "blkcg.bpf.h"
+
+struct block_request {
+	__u64 owner;
+	__u64 issued_ns;
+	__u32 slot;
+	__u32 pad;
+};
+
+/* 16,384 requests: 16 NVMe devices with 1,023 commands each.
+ * Key: address of the struct request. Writer and reader: this file.
+ */
+#define BLOCK_REQUESTS_MAX 16384
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BLOCK_REQUESTS_MAX);
+	__type(key, __u64);
+	__type(value, struct block_request);
+} block_requests SEC(".maps");
+
+#define PF_KTHREAD 0x00200000
+
+/* The issuing thread, when it is one of the container's own; for requests that
+ * a kernel worker issues, such as writeback, the cgroup charged by the bio.
+ */
+static __always_inline __u64 owner_of_request(struct request *rq)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 id, *known;
+
+	if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
+		return is_self(task) ? 0 : owner_of(task);
+	id = BPF_CORE_READ(rq, bio, bi_blkg, blkcg, css.cgroup, kn, id);
+	if (!id)
+		return 0;
+	known = bpf_map_lookup_elem(&blkcg_owners, &id);
+	return known ? *known : 0;
+}
+
+static __always_inline int finish(struct request *rq)
+{
+	struct block_request *request;
+	struct container_row *row;
+	__u64 key = (__u64)rq, now;
+
+	request = bpf_map_lookup_elem(&block_requests, &key);
+	if (!request)
+		return 0; /* issued before Seer, or by nobody it measures */
+	row = row_of(request->owner, &request->slot);
+	if (row) {
+		now = bpf_ktime_get_ns();
+		depart(&row->cells[QUEUE_BLOCK_IO], 1, now);
+		__sync_fetch_and_add(&row->cells[QUEUE_BLOCK_IO].wait_ns, now - request->issued_ns);
+	}
+	bpf_map_delete_elem(&block_requests, &key);
+	return 0;
+}
+
+/* Block I/O in flight: requests issued to a device and not completed.
+ *
+ * Depth: issued less completed, requests; exact mean from the sums of their
+ *        times (DESIGN.md section 3.2).
+ * Owner: the issuing thread's container, or the one its bio is charged to.
+ * Hook:  tracepoints block_rq_issue and block_rq_complete, per request of the
+ *        device, whose own cost is a hundred times larger.
+ * Loss:  LOSS_BLOCK_FULL: the request is not counted at all.
+ * Since: Linux 5.11 (block_rq_issue lost its queue argument in a54895fa057c).
+ */
+SEC("tp_btf/block_rq_issue")
+int BPF_PROG(block_io_issue, struct request *rq)
+{
+	struct block_request request = {};
+	struct container_row *row;
+	__u64 key = (__u64)rq;
+
+	request.owner = owner_of_request(rq);
+	if (!request.owner)
+		return 0;
+	row = row_of(request.owner, &request.slot);
+	if (!row)
+		return 0;
+	request.issued_ns = bpf_ktime_get_ns();
+	/* Issued again after a requeue whose event was missed: count once. */
+	if (bpf_map_lookup_elem(&block_requests, &key))
+		finish(rq);
+	if (bpf_map_update_elem(&block_requests, &key, &request, BPF_ANY)) {
+		count_loss(LOSS_BLOCK_FULL);
+		return 0;
+	}
+	arrive(&row->cells[QUEUE_BLOCK_IO], 1, request.issued_ns);
+	return 0;
+}
+
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(block_io_complete, struct request *rq, int error, unsigned int nr_bytes)
+{
+	/* A request may complete in parts. */
+	if (nr_bytes < BPF_CORE_READ(rq, __data_len))
+		return 0;
+	return finish(rq);
+}
+
+SEC("tp_btf/block_rq_requeue")
+int BPF_PROG(block_io_requeue, struct request *rq)
+{
+	return finish(rq);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

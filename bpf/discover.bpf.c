@@ -1,0 +1,171 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Discovery: every descriptor of every process. Adopts sockets that were open
+ * before Seer, finds the process that really holds a socket, and finds epoll
+ * instances, which have no birth event.
+ */
+#include "epoll.bpf.h"
+#include "socket.bpf.h"
+
+/* A descriptor of Seer's own that is an epoll instance. Its file operations
+ * are those of every epoll instance; their address has no exported symbol.
+ */
+const volatile __u32 known_epoll_fd = 0;
+__u64 epoll_ops = 0;
+
+/* The task whose descriptors are being walked, so that its container is
+ * computed once. One discovery runs at a time.
+ */
+__u64 walked_task = 0;
+__u64 walked_scan = 0;
+__u64 walked_owner = 0;
+
+/* Decides whether the process in hand is the owner of an object. The owner
+ * stays while each scan finds it holding the object; an owner not seen since
+ * the scan before the last one is replaced. Init holds the sockets it passes
+ * on to services, so it is an owner only for want of another.
+ */
+static __always_inline bool takes(__u64 *owner, __u32 *confirmed, bool weak, __u64 holder,
+				  bool init, __u32 scan)
+{
+	if (*owner == holder) {
+		*confirmed = scan;
+		return false;
+	}
+	if (*owner && init)
+		return false;
+	if (*owner && !weak && *confirmed + 1 >= scan)
+		return false;
+	*owner = holder;
+	*confirmed = scan;
+	return true;
+}
+
+static __always_inline void discover_epoll(struct file *file, __u64 holder, bool init, __u32 scan)
+{
+	__u64 key = (__u64)BPF_CORE_READ(file, private_data);
+	struct family_stats *stats = family(FAMILY_EPOLL);
+	struct epoll_state *state;
+	__u32 *known, index = 0;
+
+	known = bpf_map_lookup_elem(&epoll_indices, &key);
+	if (known) {
+		index = *known;
+	} else {
+		if (bpf_map_pop_elem(&free_epolls, &index)) {
+			count_loss(LOSS_EPOLLS_FULL);
+			return;
+		}
+		if (bpf_map_update_elem(&epoll_indices, &key, &index, BPF_NOEXIST)) {
+			count_loss(LOSS_EPOLLS_FULL);
+			bpf_map_push_elem(&free_epolls, &index, BPF_ANY);
+			return;
+		}
+	}
+	state = bpf_map_lookup_elem(&epolls, &index);
+	if (!state)
+		return;
+	if (known && state->file == (__u64)file) {
+		takes(&state->owner, &state->confirmed, false, holder, init, scan);
+		return;
+	}
+	state->file = (__u64)file;
+	state->ops = epoll_ops;
+	state->owner = holder;
+	state->confirmed = scan;
+	state->ep = key;
+	if (stats && index >= stats->high)
+		stats->high = index + 1;
+}
+
+/* An adopted TCP socket is a server when its local port is being listened on
+ * in its namespace. Listeners are found by the same scan, so a socket whose
+ * listener is not known yet is asked again by the next.
+ */
+static __always_inline void adopt_role(struct socket_state *state, struct sock *sk, bool seen_before)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		state->role = ROLE_LISTENER;
+	else if (listener_for(sk))
+		state->role = ROLE_SERVER;
+	else if (seen_before)
+		state->role = ROLE_CLIENT;
+}
+
+SEC("iter/task_file")
+int discover(struct bpf_iter__task_file *ctx)
+{
+	struct family_stats *stats = family(FAMILY_DISCOVER);
+	struct control *ctl = control();
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct container_row *row;
+	struct socket_state *state;
+	struct socket *sock;
+	struct sock *sk;
+	bool init, seen_before, weak;
+	__u16 family;
+	__u32 scan;
+
+	if (!task || !file || !ctl || !stats)
+		return 0;
+	stats->visited++;
+	scan = ctl->pass[FAMILY_DISCOVER];
+	if (task->tgid == self_tgid && ctx->fd == known_epoll_fd)
+		epoll_ops = (__u64)file->f_op;
+	if (walked_task != (__u64)task || walked_scan != scan) {
+		walked_task = (__u64)task;
+		walked_scan = scan;
+		walked_owner = owner_of(task);
+	}
+	init = task->tgid == 1;
+
+	sock = bpf_sock_from_file(file);
+	if (!sock) {
+		if (epoll_ops && (__u64)file->f_op == epoll_ops && task->tgid != self_tgid)
+			discover_epoll(file, walked_owner, init, scan);
+		return 0;
+	}
+	sk = sock->sk;
+	if (!sk)
+		return 0;
+	family = sk->__sk_common.skc_family;
+	if (family != AF_UNIX &&
+	    !((family == AF_INET || family == AF_INET6) && sk->sk_protocol == IPPROTO_TCP))
+		return 0;
+	state = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!state) {
+		count_loss(LOSS_SOCKET_STORAGE);
+		return 0;
+	}
+	stats->measured++;
+	if (task->tgid == self_tgid) {
+		if (!state->owner)
+			state->flags |= SOCKET_SELF;
+		return 0;
+	}
+	if (state->flags & SOCKET_SELF)
+		return 0;
+	seen_before = state->confirmed != 0;
+	weak = state->flags & SOCKET_WEAK_OWNER;
+	if (takes(&state->owner, &state->confirmed, weak, walked_owner, init, scan)) {
+		row = row_of(state->owner, &state->slot);
+		if (row)
+			name_row(row, task);
+	}
+	if (init)
+		state->flags |= SOCKET_WEAK_OWNER;
+	else if (state->owner == walked_owner)
+		state->flags &= ~SOCKET_WEAK_OWNER;
+
+	if (family == AF_UNIX)
+		state->role = ROLE_UNIX;
+	else if (state->role == ROLE_UNKNOWN)
+		adopt_role(state, sk, seen_before);
+	if (state->role == ROLE_LISTENER && state->owner == walked_owner &&
+	    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		remember_listener(sk, state->owner);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

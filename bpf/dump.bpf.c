@@ -1,0 +1,85 @@
+//go:build ignore
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The list of tracked sockets, on demand: `seer inspect socket`. */
+#include "socket.bpf.h"
+
+/* One socket, 112 bytes, written to the reader of the iterator. */
+struct socket_record {
+	__u64 owner;
+	__u64 inode;
+	__be32 local[4];	/* v4 addresses are v4-mapped */
+	__be32 remote[4];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 netns;
+	__u8 role;
+	__u8 turn;
+	__u8 tcp_state;
+	__u8 v4;
+	__u32 receive_bytes;
+	__u32 send_bytes;
+	__u32 nic_tx_bytes;
+	__u32 unread_requests;
+	__u32 requests;
+	__u32 accept_backlog;
+	__u32 accept_backlog_limit;
+	__u32 syn_queue;
+	__u32 pad;
+};
+
+/* Keeps the type in BTF, for Go. */
+struct socket_record *unused_socket_record __attribute__((unused));
+
+SEC("iter/bpf_sk_storage_map")
+int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket_state *state = ctx->value;
+	struct socket_record record = {};
+	struct sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+
+	if (!sk || !state || state->flags & SOCKET_SELF)
+		return 0;
+	record.owner = state->owner;
+	record.role = state->role;
+	record.turn = state->turn;
+	record.receive_bytes = state->receive_bytes;
+	record.send_bytes = state->send_bytes;
+	record.nic_tx_bytes = state->nic_tx_bytes;
+	record.unread_requests = state->unread_requests;
+	record.requests = state->requests;
+	record.tcp_state = sk->__sk_common.skc_state;
+	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	/* As shown by /proc/PID/fd and ss(8); zero before accept(2). */
+	record.inode = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+	if (state->role != ROLE_UNIX) {
+		struct listener_key key;
+
+		local_address(sk, &key);
+		__builtin_memcpy(record.local, key.address, sizeof(record.local));
+		record.local_port = key.port;
+		record.remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+		if (sk->__sk_common.skc_family == AF_INET6) {
+			BPF_CORE_READ_INTO(&record.remote, sk,
+					   __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+		} else {
+			record.v4 = 1;
+			record.remote[2] = V4_MAPPED_PREFIX;
+			record.remote[3] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+		}
+	}
+	if (record.tcp_state == TCP_LISTEN) {
+		record.accept_backlog_limit = sk->sk_max_ack_backlog;
+		record.accept_backlog = sk->sk_ack_backlog;
+		if (state->role == ROLE_UNIX)
+			record.accept_backlog = sk->sk_receive_queue.qlen;
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			record.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
+	}
+	if (bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
+		count_loss(LOSS_DUMP_FULL);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

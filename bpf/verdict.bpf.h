@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Who owes the next byte, from what TCP keeps anyway (DESIGN.md section 3.1). */
+#pragma once
+
+#include "socket.bpf.h"
+
+/* The facts the verdict rests on, apart from the kernel's struct so that a
+ * test can construct them. Names follow struct tcp_sock.
+ */
+struct verdict_facts {
+	__u32 write_seq, snd_nxt;
+	__u32 rcv_nxt, rcv_wup;
+	__u32 lrcvtime, lsndtime;
+	__u32 packets_out;
+	__u32 snd_wl1;
+	__u32 segs_in, segs_out;	   /* data segments, now */
+	__u32 earlier_in, earlier_out;	   /* at the earlier verdict */
+	__u32 earlier;			   /* enum socket_turn */
+};
+
+static __always_inline enum socket_turn decide_turn(const struct verdict_facts *f)
+{
+	if (!f->segs_in && !f->segs_out)
+		/* Written and still held back by the window, or nothing said. */
+		return f->write_seq != f->snd_nxt ? TURN_SENT : TURN_NONE;
+	/* 1. Bytes written that TCP has not sent: we wrote last. */
+	if (f->write_seq != f->snd_nxt)
+		return TURN_SENT;
+	/* No data segment since the earlier verdict: a keepalive or a window
+	 * update moves the fields below and says nothing about requests. */
+	if (f->earlier != TURN_NONE && f->segs_in == f->earlier_in && f->segs_out == f->earlier_out)
+		return f->earlier;
+	/* 2. Bytes received that TCP has not acknowledged. A send would have. */
+	if (f->rcv_nxt != f->rcv_wup)
+		return TURN_RECEIVED;
+	/* 3. The newer of the two times, where one jiffy tells them apart. */
+	if (f->lrcvtime != f->lsndtime)
+		return (__s32)(f->lrcvtime - f->lsndtime) > 0 ? TURN_RECEIVED : TURN_SENT;
+	/* 4. Bytes in flight: the peer has not answered, or not acknowledged. */
+	if (f->packets_out)
+		return TURN_SENT;
+	/* 5. The segment that last moved the window carried no data: it was
+	 * the acknowledgement of what we sent. */
+	return f->snd_wl1 == f->rcv_nxt ? TURN_SENT : TURN_RECEIVED;
+}
+
+static __always_inline enum socket_turn passive_turn(struct tcp_sock *tp,
+						     const struct socket_state *state,
+						     __u32 segs_in, __u32 segs_out)
+{
+	struct verdict_facts facts = {
+		.write_seq = tp->write_seq,
+		.snd_nxt = tp->snd_nxt,
+		.rcv_nxt = tp->rcv_nxt,
+		.rcv_wup = tp->rcv_wup,
+		.lrcvtime = tp->inet_conn.icsk_ack.lrcvtime,
+		.lsndtime = tp->lsndtime,
+		.packets_out = tp->packets_out,
+		.snd_wl1 = tp->snd_wl1,
+		.segs_in = segs_in,
+		.segs_out = segs_out,
+		.earlier_in = state->segs_in,
+		.earlier_out = state->segs_out,
+		.earlier = state->turn,
+	};
+
+	return decide_turn(&facts);
+}

@@ -1,0 +1,235 @@
+package collector
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"seer/bpf"
+	"seer/collector/container"
+)
+
+// assembler turns what the programs wrote into ticks. It reads shared memory
+// only, and allocates only when the set of containers changes.
+type assembler struct {
+	slots    *slots
+	resolver *container.Resolver
+	groups   *grouping // nil: one row per container
+
+	order []int // slots in use, by container ID
+	dirty bool
+	past  []pastRow // by slot
+	rows  []Row
+
+	segments  uint64  // received by all containers, this tick
+	processed uint64  // softnet, at the last tick
+	nic       nicTick // what the host's backlog did this tick
+}
+
+// pastRow is what a row said at the end of the last tick.
+type pastRow struct {
+	owner    uint64
+	segments uint64
+	cells    [NumQueues]pastCell
+}
+
+type pastCell struct {
+	total      uint64 // depth summed over passes
+	depth      float64
+	arrivals   uint64
+	departures uint64
+	in, out    uint64
+	wait       uint64
+}
+
+// nicTick sums the host's receive backlog over the passes of one tick.
+type nicTick struct {
+	passes    int
+	sum, max  uint64
+	now       uint64
+	processed uint64
+	valid     bool
+}
+
+// span is the time that a tick covers and how often each queue was looked at.
+type span struct {
+	seconds float64
+	start   uint64 // CLOCK_MONOTONIC, ns
+	end     uint64
+	passes  [NumQueues]int
+	pass    [NumQueues]uint64
+	valid   [NumQueues]bool
+}
+
+func newAssembler(s *slots, r *container.Resolver, g container.GroupBy) *assembler {
+	a := &assembler{slots: s, resolver: r, past: make([]pastRow, len(s.rows)), dirty: true}
+	if g == container.ByService || g == container.ByUnit {
+		a.groups = newGrouping(r)
+	}
+	return a
+}
+
+// assemble reads every row in use. The result is valid until the next call.
+func (a *assembler) assemble(sp *span) []Row {
+	a.refreshOrder()
+	a.rows = a.rows[:0]
+	a.segments = 0
+	for _, slot := range a.order {
+		row := &a.slots.rows[slot]
+		past := &a.past[slot]
+		if row.Owner == 0 {
+			a.dirty = true
+			continue
+		}
+		if past.owner != row.Owner {
+			*past = pastRow{owner: row.Owner}
+		}
+		id := container.ID(row.Owner)
+		if id&container.ByComm != 0 && row.Comm[0] != 0 {
+			a.nameProgram(id, row)
+		}
+		a.rows = append(a.rows, Row{Container: a.resolver.Resolve(id)})
+		out := &a.rows[len(a.rows)-1]
+		if row.Pass == sp.pass[QueueOutstanding] {
+			out.Sockets = int(row.Sockets)
+		}
+		for q := range row.Cells {
+			if Queue(q) != QueueNICRx && sp.valid[q] {
+				readCell(&out.Cells[q], &row.Cells[q], &past.cells[q], Queue(q), sp)
+			}
+		}
+		received := row.SegmentsIn - past.segments
+		past.segments = row.SegmentsIn
+		a.segments += received
+		out.Cells[QueueNICRx].Arrivals = float64(received) // until shared out
+	}
+	a.shareBacklog()
+	if a.groups != nil {
+		return a.groups.merge(a.rows)
+	}
+	return a.rows
+}
+
+// refreshOrder notices containers that came since the last tick.
+func (a *assembler) refreshOrder() {
+	high := a.slots.high
+	a.slots.extend()
+	if a.slots.high != high {
+		a.dirty = true
+	}
+	if !a.dirty {
+		for _, slot := range a.order {
+			if a.slots.rows[slot].Owner != a.past[slot].owner {
+				a.dirty = true
+				break
+			}
+		}
+	}
+	if !a.dirty && len(a.order) == a.slots.used() {
+		return
+	}
+	a.order = a.order[:0]
+	for slot := range a.slots.high {
+		if a.slots.rows[slot].Owner != 0 {
+			a.order = append(a.order, slot)
+		}
+	}
+	slices.SortFunc(a.order, func(i, j int) int {
+		return cmp.Compare(a.slots.rows[i].Owner, a.slots.rows[j].Owner)
+	})
+	a.dirty = false
+}
+
+func (a *assembler) nameProgram(id container.ID, row *bpf.SocketContainerRow) {
+	if c := a.resolver.Resolve(id); c.Name != id.String() {
+		return
+	}
+	var name [16]byte
+	n := 0
+	for n < len(name) && row.Comm[n] != 0 {
+		name[n] = byte(row.Comm[n])
+		n++
+	}
+	a.resolver.SetComm(id, string(name[:n]))
+}
+
+// readCell computes one queue's tick from what the kernel side counted.
+func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp *span) {
+	// The programs add to these while they are read. A total that has been
+	// read belongs to this tick; what comes later belongs to the next.
+	total := cell.Sum + cell.Depth
+	arrivals, departures := cell.Arrivals, cell.Departures
+	in, out64, wait := cell.InNs, cell.OutNs, cell.WaitNs
+
+	out.Valid = true
+	if cell.Pass == sp.pass[q] {
+		out.Depth = float64(cell.Depth)
+		out.Limit = float64(cell.Limit)
+	}
+	if n := sp.passes[q]; n > 0 {
+		out.Mean = float64(total-past.total) / float64(n)
+	}
+	out.Max = max(float64(cell.Max), out.Depth)
+	cell.Max = 0
+	out.Departures = float64(departures - past.departures)
+
+	switch q {
+	case QueueBlockIO:
+		// Exact, from the times of arrivals and departures.
+		out.Arrivals = float64(arrivals - past.arrivals)
+		out.Depth = float64(int64(arrivals - departures))
+		now := counts{arrivals, departures, in, out64}
+		then := counts{past.arrivals, past.departures, past.in, past.out}
+		out.Mean = meanDepth(then, now, sp.start, sp.end)
+		out.Max = max(out.Mean, out.Depth, past.depth)
+	case QueueRun:
+		// The growth of run delay is the area under the depth curve.
+		waited := float64(wait - past.wait)
+		out.Mean = waited / float64(sp.end-sp.start)
+		out.Arrivals = max(0, out.Departures+out.Depth-past.depth)
+		out.Max = max(out.Max, out.Mean)
+	default:
+		switch {
+		case q == QueueAcceptBacklog:
+			out.Arrivals = float64(arrivals - past.arrivals)
+			out.Departures = max(0, out.Arrivals-(out.Depth-past.depth))
+		case departures != 0:
+			out.Arrivals = max(0, out.Departures+out.Depth-past.depth)
+		}
+	}
+	if out.Departures > 0 {
+		out.Wait = littleWait(out.Mean, sp.seconds, out.Departures)
+		if q == QueueBlockIO {
+			out.Wait = time.Duration(float64(wait-past.wait) / out.Departures) // measured
+		}
+	}
+	*past = pastCell{total: total, depth: out.Depth, arrivals: arrivals, departures: departures, in: in, out: out64, wait: wait}
+}
+
+// shareBacklog gives each container its part of the host's receive backlog, by
+// the TCP segments it received this tick; what nobody received is the host's.
+// Only sampled headers would tell exactly (DESIGN.md section 3.4).
+func (a *assembler) shareBacklog() {
+	for i := range a.rows {
+		cell := &a.rows[i].Cells[QueueNICRx]
+		received := cell.Arrivals
+		*cell = Cell{}
+		if !a.nic.valid || a.nic.passes == 0 {
+			continue
+		}
+		share := 0.0
+		switch {
+		case a.segments > 0:
+			share = received / float64(a.segments)
+		case a.rows[i].Container.Runtime == "host":
+			share = 1
+		}
+		cell.Valid = true
+		cell.Depth = share * float64(a.nic.now)
+		cell.Mean = share * float64(a.nic.sum) / float64(a.nic.passes)
+		cell.Max = share * float64(a.nic.max)
+		cell.Arrivals = share * float64(a.nic.processed)
+		cell.Departures = cell.Arrivals
+	}
+	a.nic = nicTick{valid: a.nic.valid}
+}

@@ -1,0 +1,117 @@
+package collector
+
+import (
+	"math"
+	"time"
+)
+
+// pace is what the budget controller decides (DESIGN.md section 3.3). Each
+// step gives up something, in this order, and takes it back in reverse.
+type pace struct {
+	Exact       bool    // 1. request hooks
+	PassHz      float64 // 2. socket passes per second, wanted rate down to MinPassHz
+	QuietEvery  uint32  // 3. sockets that were quiet are read every n-th pass
+	SubsetCount uint32  // 4. one socket in n is read per pass, the rest stand as last read
+}
+
+// Bounds of a pace, and what makes it change.
+const (
+	maxQuietEvery  = 16
+	maxSubsetCount = 64
+	relaxMargin    = 1.3 // something is taken back only if it then fits with this much to spare
+)
+
+// spending is what was measured since the last decision, in CPU time.
+type spending struct {
+	Wall    time.Duration
+	CPUs    int
+	Passes  int           // socket passes
+	Sockets time.Duration // in socket passes
+	Others  time.Duration // in every other family's passes and discovery
+	Process time.Duration // of Seer's process outside passes
+	Hooks   time.Duration // in event-driven programs other than request hooks
+	Exact   time.Duration // in request hooks
+}
+
+func (s spending) share(d time.Duration) float64 {
+	if s.Wall <= 0 || s.CPUs == 0 {
+		return 0
+	}
+	return float64(d) / float64(s.Wall) / float64(s.CPUs)
+}
+
+// total is the share of the host's CPU that Seer used.
+func (s spending) total() float64 {
+	return s.share(s.Sockets + s.Others + s.Process + s.Hooks + s.Exact)
+}
+
+// nextPace decides how to go on. budget is a share of the host's CPU; wanted
+// is the pace without one; floor is the lowest pass rate, in Hz. It is pure:
+// the same spending gives the same pace.
+//
+// What the passes may cost is the budget less what does not depend on them.
+// The rate that this pays for decides: below the floor a pass must become
+// cheaper, and when there is plenty something is taken back.
+func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
+	next := now
+	if now.Exact && s.total() > budget {
+		next.Exact = false
+		return next // measure again without it before giving up more
+	}
+	if s.Passes == 0 || s.Sockets <= 0 {
+		return next
+	}
+	left := budget - s.share(s.Others+s.Process+s.Hooks)
+	perPass := s.share(s.Sockets) / float64(s.Passes) * s.Wall.Seconds() // share x seconds
+	affordable := left / perPass
+
+	floor = min(floor, wanted.PassHz)
+	switch {
+	case affordable < floor:
+		switch {
+		case next.QuietEvery < maxQuietEvery:
+			next.QuietEvery *= 2
+		case next.SubsetCount < maxSubsetCount:
+			next.SubsetCount *= 2
+		}
+	case affordable > 2*relaxMargin*floor && next.SubsetCount > wanted.SubsetCount:
+		next.SubsetCount /= 2
+	case affordable > 2*relaxMargin*floor && next.SubsetCount == wanted.SubsetCount && next.QuietEvery > wanted.QuietEvery:
+		next.QuietEvery /= 2
+	}
+	next.PassHz = math.Min(wanted.PassHz, math.Max(floor, affordable))
+	// Do not chase noise: a change of less than a tenth is none.
+	if math.Abs(next.PassHz-now.PassHz) < 0.1*now.PassHz && next.PassHz < wanted.PassHz && next.PassHz > floor {
+		next.PassHz = now.PassHz
+	}
+	if !now.Exact && wanted.Exact && next.PassHz == wanted.PassHz && s.total()*relaxMargin < budget {
+		next.Exact = true
+	}
+	return next
+}
+
+// gaveUp says in words what a pace gives up against the one wanted.
+func gaveUp(now, wanted pace) []string {
+	var lost []string
+	if wanted.Exact && !now.Exact {
+		lost = append(lost, "exact request counts")
+	}
+	if now.PassHz < wanted.PassHz {
+		lost = append(lost, "passes")
+	}
+	if now.QuietEvery > wanted.QuietEvery {
+		lost = append(lost, "visits to quiet sockets")
+	}
+	if now.SubsetCount > wanted.SubsetCount {
+		lost = append(lost, "visits to every socket")
+	}
+	return lost
+}
+
+// relativeError is the expected error of a mean depth over one tick: about
+// 1/sqrt(depth x independent passes) (DESIGN.md section 3.3). A subset of one
+// socket in n makes n passes depend on each other.
+func relativeError(p pace, tick time.Duration, depth float64) float64 {
+	passes := math.Max(1, p.PassHz*tick.Seconds()) / float64(max(1, p.SubsetCount))
+	return 1 / math.Sqrt(depth*math.Max(passes, 1e-3))
+}

@@ -1,0 +1,60 @@
+package collector
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"seer/collector/container"
+)
+
+// Config says how to trace a host. The zero value works.
+type Config struct {
+	Tick      time.Duration // one sample; default 100 ms, 10 ms to 10 s
+	PassHz    float64       // socket passes per second the budget may lower; default 100
+	CPUBudget float64       // share of the host's CPU, 0..1; default 0.005, see [Config.budgetShare]
+	GroupBy   container.GroupBy
+	Exact     bool                // count every request with request hooks (DESIGN.md section 3.2)
+	Resolver  *container.Resolver // default: a live host's, grouped by GroupBy
+	Logger    *slog.Logger        // default: slog.Default()
+}
+
+// Defaults and limits of Config.
+const (
+	DefaultTick      = 100 * time.Millisecond
+	MinTick          = 10 * time.Millisecond
+	MaxTick          = 10 * time.Second
+	DefaultPassHz    = 100
+	MinPassHz        = 10
+	DefaultCPUBudget = 0.005
+	minCoreShare     = 0.01 // the budget is never less than this much of one core
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Tick == 0 {
+		c.Tick = DefaultTick
+	}
+	if c.PassHz == 0 {
+		c.PassHz = DefaultPassHz
+	}
+	if c.CPUBudget == 0 {
+		c.CPUBudget = DefaultCPUBudget
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	switch {
+	case c.Tick < MinTick || c.Tick > MaxTick:
+		return c, fmt.Errorf("tick %v: out of range, give %v to %v", c.Tick, MinTick, MaxTick)
+	case c.PassHz < 0.1 || c.PassHz > 1000:
+		return c, fmt.Errorf("pass rate %v Hz: out of range, give 0.1 to 1000", c.PassHz)
+	case c.CPUBudget < 0 || c.CPUBudget > 1:
+		return c, fmt.Errorf("cpu budget %v: not a share of the host's CPU, give 0 to 1", c.CPUBudget)
+	}
+	return c, nil
+}
+
+// budgetShare is the limit in force on a host with cpus CPUs.
+func (c Config) budgetShare(cpus int) float64 {
+	return max(c.CPUBudget, minCoreShare/float64(cpus))
+}

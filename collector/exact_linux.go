@@ -1,0 +1,241 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"seer/bpf"
+)
+
+// exactMode counts every request by hooks on receive and send (DESIGN.md
+// section 3.2). Its programs are loaded at start, so that the verifier's word
+// is known, and attached only while it is on.
+type exactMode struct {
+	flavour  string
+	rejected []error // flavours that this kernel refuses, in order of preference
+	attach   func() ([]link.Link, error)
+	rows     *ebpf.Map // exact_rows
+
+	links []link.Link
+	epoch uint32
+	cpus  []bpf.RequestTracepointExactRow // scratch, one per CPU
+	past  map[uint32]exactPast
+	on    uint64 // CLOCK_MONOTONIC, ns, of switching on
+}
+
+type exactPast struct {
+	owner                   uint64
+	outstanding, downstream counts
+}
+
+// flavours of request hooks, cheapest first.
+var flavours = []struct {
+	name string
+	load func(*programs) (func() ([]link.Link, error), error)
+}{
+	{"tp_btf", loadTracepointFlavour},
+	{"fexit", loadFexitFlavour},
+	{"kretprobe", loadKretprobeFlavour},
+}
+
+// loadExact loads the first flavour that can be attached here, and proves it
+// by attaching and detaching once. only restricts the choice to one flavour;
+// empty means any.
+func (p *programs) loadExact(only string) (*exactMode, error) {
+	e := &exactMode{past: map[uint32]exactPast{}}
+	for _, f := range flavours {
+		if only != "" && f.name != only {
+			continue
+		}
+		attach, err := f.load(p)
+		if err == nil {
+			var links []link.Link
+			if links, err = attach(); err == nil {
+				closeLinks(links)
+				e.flavour, e.attach, e.rows = f.name, attach, p.shared["exact_rows"]
+				cpus, err := ebpf.PossibleCPU()
+				if err != nil {
+					return nil, fmt.Errorf("request hooks: %w", err)
+				}
+				e.cpus = make([]bpf.RequestTracepointExactRow, cpus)
+				return e, nil
+			}
+		}
+		e.rejected = append(e.rejected, fmt.Errorf("%s: %w", f.name, err))
+		p.unload("request_" + f.name)
+	}
+	return nil, fmt.Errorf("request hooks: %w", errors.Join(e.rejected...))
+}
+
+func closeLinks(links []link.Link) {
+	for _, l := range links {
+		l.Close()
+	}
+}
+
+func (p *programs) unload(name string) {
+	if c := p.objects[name]; c != nil {
+		c.Close()
+		delete(p.objects, name)
+	}
+}
+
+// attachAll attaches programs in order and leaves none behind when one fails.
+func attachAll(attach ...func() (link.Link, error)) ([]link.Link, error) {
+	var links []link.Link
+	for _, one := range attach {
+		l, err := one()
+		if err != nil {
+			closeLinks(links)
+			return nil, kernelRefusal(err)
+		}
+		links = append(links, l)
+	}
+	return links, nil
+}
+
+func tracing(c *ebpf.Collection, name string) func() (link.Link, error) {
+	return func() (link.Link, error) {
+		l, err := link.AttachTracing(link.TracingOptions{Program: c.Programs[name]})
+		if err != nil {
+			return nil, fmt.Errorf("attach %s: %w", name, err)
+		}
+		return l, nil
+	}
+}
+
+func loadTracepointFlavour(p *programs) (func() ([]link.Link, error), error) {
+	spec, err := bpf.LoadRequestTracepoint()
+	c, err := p.load("request_tp_btf", spec, err)
+	if err != nil {
+		return nil, err
+	}
+	return func() ([]link.Link, error) {
+		return attachAll(tracing(c, "request_receive"), tracing(c, "request_send"))
+	}, nil
+}
+
+func loadFexitFlavour(p *programs) (func() ([]link.Link, error), error) {
+	spec, err := bpf.LoadRequestFexit()
+	if err != nil {
+		return nil, fmt.Errorf("request_fexit: read object: %w", err)
+	}
+	// The verifier rejects the one that reads a parameter too many.
+	receive, other := "request_receive", "request_receive_nonblock"
+	if p.settings["flags_are_fifth"] == true {
+		receive, other = other, receive
+	}
+	delete(spec.Programs, other)
+	c, err := p.load("request_fexit", spec, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func() ([]link.Link, error) {
+		return attachAll(tracing(c, receive), tracing(c, "request_send"))
+	}, nil
+}
+
+func loadKretprobeFlavour(p *programs) (func() ([]link.Link, error), error) {
+	spec, err := bpf.LoadRequestKretprobe()
+	c, err := p.load("request_kretprobe", spec, err)
+	if err != nil {
+		return nil, err
+	}
+	probe := func(attach func(string, *ebpf.Program, *link.KprobeOptions) (link.Link, error), symbol, program string) func() (link.Link, error) {
+		return func() (link.Link, error) {
+			l, err := attach(symbol, c.Programs[program], nil)
+			if err != nil {
+				return nil, fmt.Errorf("attach %s: %w", program, err)
+			}
+			return l, nil
+		}
+	}
+	return func() ([]link.Link, error) {
+		return attachAll(
+			probe(link.Kprobe, "tcp_close", "request_close"),
+			probe(link.Kretprobe, "tcp_recvmsg", "request_receive"),
+			probe(link.Kprobe, "tcp_recvmsg", "request_receive_enter"),
+			probe(link.Kretprobe, "tcp_sendmsg", "request_send"),
+			probe(link.Kprobe, "tcp_sendmsg", "request_send_enter"),
+		)
+	}, nil
+}
+
+// switchOn attaches the hooks. Requests open at that moment are not counted.
+func (e *exactMode) switchOn(m *memory) error {
+	if len(e.links) > 0 {
+		return nil
+	}
+	links, err := e.attach()
+	if err != nil {
+		return fmt.Errorf("request hooks: %w", err)
+	}
+	e.links = links
+	e.epoch++
+	e.on = uint64(monotonic())
+	m.control.Exact = e.epoch
+	return nil
+}
+
+func (e *exactMode) switchOff(m *memory) {
+	m.control.Exact = 0
+	closeLinks(e.links)
+	e.links = nil
+	clear(e.past)
+}
+
+func (e *exactMode) active() bool { return e != nil && len(e.links) > 0 }
+
+// refine replaces the sampled arrivals, departures and means of outstanding
+// and downstream by the counted ones. Depths at the end of the tick stay those
+// of the passes, which anchor the level: requests that were open when the
+// hooks went on are not among the counted.
+func (e *exactMode) refine(slot uint32, owner uint64, row *Row, sp *span) error {
+	if err := e.rows.Lookup(slot, e.cpus); err != nil {
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil // beyond EXACT_MAX: stays sampled
+		}
+		return fmt.Errorf("exact counters of slot %d: %w", slot, err)
+	}
+	var now exactPast
+	for i := range e.cpus {
+		addCounters(&now.outstanding, &e.cpus[i].Outstanding)
+		addCounters(&now.downstream, &e.cpus[i].Downstream)
+	}
+	now.owner = owner
+	past, known := e.past[slot]
+	e.past[slot] = now
+	if !known || past.owner != owner {
+		return nil // the first reading is the base
+	}
+	refineCell(&row.Cells[QueueOutstanding], past.outstanding, now.outstanding, sp)
+	refineCell(&row.Cells[QueueDownstream], past.downstream, now.downstream, sp)
+	return nil
+}
+
+func addCounters(c *counts, d *bpf.RequestTracepointExactCounters) {
+	c.arrivals += d.Arrivals
+	c.departures += d.Departures
+	c.in += d.InNs
+	c.out += d.OutNs
+}
+
+func refineCell(c *Cell, past, now counts, sp *span) {
+	if !c.Valid {
+		return
+	}
+	arrived, departed := now.arrivals-past.arrivals, now.departures-past.departures
+	if arrived == 0 && departed == 0 && now.arrivals == now.departures {
+		return // nothing counted: what is there was there before
+	}
+	c.Arrivals, c.Departures = float64(arrived), float64(departed)
+	c.Mean = meanDepth(past, now, sp.start, sp.end)
+	c.Max = max(c.Max, c.Mean)
+	c.Wait = 0
+	if departed > 0 {
+		c.Wait = littleWait(c.Mean, sp.seconds, c.Departures)
+	}
+}
