@@ -67,7 +67,7 @@ func buildColumns() []column {
 	cols := []column{
 		columnName: {title: "NAME", key: 'N', width: minName, priority: 0, queue: none, help: "container or service"},
 		columnHot: {title: "HOT", key: 'H', width: 12, priority: 14, queue: none,
-			help:  "the most contended queue and how much, see below",
+			help:  "the most contended queue and how much: see !12",
 			text:  hotText,
 			value: func(t *track) (float64, bool) { return t.score(), true }},
 		{title: "SOCKS", key: 'K', width: 6, priority: 11, queue: none,

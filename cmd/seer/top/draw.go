@@ -137,7 +137,10 @@ func (m *model) drawStatus(g *grid, y int, now time.Time) {
 	if m.editing {
 		x := g.text(0, y, "filter: "+m.filter, faceBold)
 		g.put(x, y, '_', faceBold)
-		g.text(x+2, y, fmt.Sprintf("%d shown  enter keep  esc clear", len(m.lines)), faceDim)
+		x = g.text(x+2, y, fmt.Sprintf("%d shown", len(m.lines)), faceDim)
+		if help := "enter keep  esc clear"; x+2+len(help) <= g.w {
+			g.text(x+2, y, help, faceDim)
+		}
 		return
 	}
 	x := 0

@@ -50,12 +50,24 @@ func (p *palette) style(f face) tcell.Style {
 	return s
 }
 
-// show copies the grid to the screen, which writes only what changed.
-func (p *palette) show(g *grid, screen tcell.Screen) {
-	for y := range g.h {
-		for x := range g.w {
-			c := g.cells[y*g.w+x]
-			screen.SetContent(x, y, c.r, nil, p.style(c.f))
+// painter copies grids to a screen.
+type painter struct {
+	palette palette
+	last    grid // what the screen holds
+}
+
+// show writes the cells of g that differ from what the screen holds; the
+// screen in turn sends the terminal only those. Handing it every cell costs
+// an allocation each (tcell keeps cells as strings).
+func (p *painter) show(g *grid, screen tcell.Screen) {
+	all := p.last.w != g.w || p.last.h != g.h
+	if all {
+		p.last.reset(g.w, g.h)
+	}
+	for i, c := range g.cells {
+		if all || c != p.last.cells[i] {
+			screen.SetContent(i%g.w, i/g.w, c.r, nil, p.palette.style(c.f))
+			p.last.cells[i] = c
 		}
 	}
 	screen.Show()

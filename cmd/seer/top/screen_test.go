@@ -28,7 +28,7 @@ func simulate(t *testing.T, m *model, w, h int, now time.Time) string {
 	var g grid
 	g.reset(w, h)
 	m.draw(&g, now)
-	p := newPalette()
+	p := painter{palette: newPalette()}
 	p.show(&g, screen)
 	cells, gotW, gotH := screen.GetContents()
 	if gotW != w || gotH != h {

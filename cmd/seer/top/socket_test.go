@@ -31,10 +31,18 @@ func (knownHost) Sockets(_ context.Context, dst []collector.Socket) ([]collector
 		collector.Socket{Container: 12, Role: collector.RoleUnix, State: "ESTAB"}), nil
 }
 
+func newIdleServer() *api.Server { return api.New(api.Config{Source: knownHost{}}) }
+
+// tickOf turns a generated frame into what a collector would have fed a
+// server.
+func tickOf(f *Frame) *collector.Tick {
+	return &collector.Tick{Seq: f.Seq, Start: f.Time.Add(-f.Tick), End: f.Time, Passes: f.Passes, Losses: f.Losses, Rows: f.Rows}
+}
+
 // serve feeds a server with ticks until the test ends.
 func serve(t *testing.T) *api.Server {
 	t.Helper()
-	server := api.New(api.Config{Source: knownHost{}})
+	server := newIdleServer()
 	rows := []collector.Row{
 		{Container: &container.Container{ID: 11, Name: "shop-web-0", Service: "shop-web"}, Sockets: 1},
 		{Container: &container.Container{ID: 12, Name: "shop-db-0", Service: "shop-db"}, Sockets: 1},

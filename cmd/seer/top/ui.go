@@ -27,7 +27,7 @@ type socketsAnswer struct {
 type ui struct {
 	model    *model
 	screen   tcell.Screen
-	palette  palette
+	painter  painter
 	follower *follower
 	grid     grid
 	asking   bool // for sockets
@@ -37,7 +37,7 @@ type ui struct {
 
 func newUI(m *model, screen tcell.Screen, f *follower) *ui {
 	m.ascii = !screen.CanDisplay(sparkBlocks[0], false)
-	return &ui{model: m, screen: screen, palette: newPalette(), follower: f}
+	return &ui{model: m, screen: screen, painter: painter{palette: newPalette()}, follower: f}
 }
 
 // run shows feed until a key or ctx ends it. The screen is initialised and
@@ -78,7 +78,11 @@ func (u *ui) run(ctx context.Context, feed Feed) {
 		case <-ctx.Done():
 			return
 		case up := <-updates:
+			first := u.model.live.frame == nil
 			changed = u.take(up) || changed
+			if first {
+				u.draw()
+			}
 		case a := <-answers:
 			u.asking = false
 			if a.of == u.model.detail {
@@ -118,6 +122,7 @@ func (u *ui) take(up update) bool {
 func (u *ui) event(ev tcell.Event) command {
 	switch ev := ev.(type) {
 	case *tcell.EventResize:
+		u.painter.last.w = 0 // the screen may have forgotten some cells
 		u.screen.Sync()
 	case *tcell.EventKey:
 		switch c := u.model.press(ev.Key(), ev.Rune()); c {
@@ -170,7 +175,7 @@ func (u *ui) draw() {
 	w, h := u.screen.Size()
 	u.grid.reset(w, h)
 	u.model.draw(&u.grid, time.Now())
-	u.palette.show(&u.grid, u.screen)
+	u.painter.show(&u.grid, u.screen)
 	if u.drawn != nil {
 		u.drawn()
 	}
