@@ -13,18 +13,18 @@ type Object struct {
 // that this build recognises and cannot measure yet.
 var Objects = []Object{
 	{Name: "container", Help: "containers and the names their runtime gave them"},
-	{Name: "service", Help: "services: the sum of their containers on this host"},
-	{Name: "queue", Help: "depth, limit, arrivals and wait of each queue of each container"},
+	{Name: "service", Help: "services: the sums of their containers"},
+	{Name: "queue", Help: "depth, limit, arrivals and wait of each queue"},
 	{Name: "edge", Help: "calls from service to service", Needs: "request tracing"},
 	{Name: "request", Help: "requests by name, with their latency", Needs: "request tracing"},
-	{Name: "socket", Help: "tracked sockets: peers, unread and unsent bytes, who owes the next byte"},
+	{Name: "socket", Help: "tracked sockets: bytes waiting, and whose move it is"},
 	{Name: "violation", Help: "intervals in which a QoS target was exceeded", Needs: "QoS targets"},
-	{Name: "alarm", Help: "predicted violations, with culprit and probability", Needs: "a prediction model"},
+	{Name: "alarm", Help: "predicted violations, with their culprit", Needs: "a prediction model"},
 	{Name: "diagnosis", Help: "the contended resource behind an alarm", Needs: "a prediction model"},
 	{Name: "action", Help: "what Seer changed, or would have", Needs: "a prediction model"},
 	{Name: "model", Help: "the model that predicts, and how good it is", Needs: "a prediction model"},
-	{Name: "probe", Help: "BPF programs: state, cost, what was given up for the budget"},
-	{Name: "feature", Help: "kernel features and capabilities, and what is lost without them"},
+	{Name: "probe", Help: "BPF programs, their cost, and what was given up"},
+	{Name: "feature", Help: "kernel features, and what is lost without them"},
 }
 
 // ObjectByName returns the object called name, or false if there is none.
