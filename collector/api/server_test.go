@@ -98,7 +98,7 @@ func TestGetSelects(t *testing.T) {
 		{Selector{Service: "web"}, []string{"web-7f9c"}},
 		{Selector{Cgroup: "4711"}, []string{"web-7f9c"}},
 		{Selector{Cgroup: "v1:52"}, []string{"db"}},
-		{Selector{Cgroup: "52"}, nil}, // another hierarchy
+		{Selector{Cgroup: "52"}, []string{"db"}}, // as the field cgroup_id gives it
 		{Selector{Pod: "shop/web-0"}, []string{"web-7f9c"}},
 		{Selector{Pod: "web-0"}, []string{"web-7f9c"}},
 		{Selector{Pod: "other/web-0"}, nil},
