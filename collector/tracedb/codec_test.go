@@ -215,7 +215,7 @@ func FuzzChunk(f *testing.F) {
 	})
 }
 
-// fuzzValues drives the encoder with arbitrary values and masks.
+// FuzzEncode drives the encoder with arbitrary values and masks.
 func FuzzEncode(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 200, 1, 2, 3}, uint8(3))
 	f.Fuzz(func(t *testing.T, raw []byte, mask uint8) {

@@ -179,7 +179,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 				w.write(storeCtx, r.page)
 				r.page.reset()
 			}
-			w.closeChunks(storeCtx)
+			w.closeChunks(storeCtx, true)
 			return r.Stats().LastError
 		}
 	}

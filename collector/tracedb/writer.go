@@ -57,7 +57,7 @@ func newWriter(r *Recorder) *writer {
 // write stores a page as one piece per container.
 func (w *writer) write(ctx context.Context, p *page) {
 	if p.chunk != w.chunk {
-		w.closeChunks(ctx)
+		w.closeChunks(ctx, false)
 		w.chunk = p.chunk
 	}
 	w.order = w.order[:0]
@@ -130,9 +130,9 @@ func (w *writer) record(c *openChunk) {
 }
 
 // closeChunks replaces the pieces of each container by one chunk, and forgets
-// the containers that have gone.
-func (w *writer) closeChunks(ctx context.Context) {
-	end := (w.chunk + 1) * int64(ChunkLength)
+// the containers that have gone; in the end all have.
+func (w *writer) closeChunks(ctx context.Context, end bool) {
+	lately := w.chunk*int64(ChunkLength) + int64(ChunkLength)/2
 	var pending []*openChunk
 	flush := func() {
 		ok := w.commit(ctx)
@@ -153,8 +153,8 @@ func (w *writer) closeChunks(ctx context.Context) {
 		w.r.count(func(s *RecorderStats) { s.Points += saved; s.Dropped += lost })
 	}
 	for id, c := range w.open {
-		if len(c.pieces) == 0 || c.last < end-int64(ChunkLength)/2 {
-			// It was not seen lately: its record ends here.
+		if end || len(c.pieces) == 0 || c.last < lately {
+			// Its record ends here, for all we know.
 			if c.last != c.recorded {
 				w.record(c)
 			}

@@ -52,6 +52,8 @@ type Options struct {
 
 	Logger *slog.Logger     // default slog.Default()
 	Now    func() time.Time // default time.Now; the clock of retention
+
+	fs vfs.FS // default vfs.Default; tests put faults here
 }
 
 // DB is an open database. It implements tracedb.Store.
@@ -94,6 +96,9 @@ func Open(dir string, o Options) (*DB, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.fs == nil {
+		o.fs = vfs.Default
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -103,7 +108,7 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	// Numbers events of one nanosecond apart, also across restarts.
 	db.eventSeq.Store(rand.Uint32())
-	db.guard = newGuardFS(vfs.Default, db.onStall, db.onRecover)
+	db.guard = newGuardFS(o.fs, db.onStall, db.onRecover)
 
 	if o.ReadOnly {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -279,7 +284,7 @@ func (db *DB) Close() error {
 	}()
 	select {
 	case <-db.failed:
-		return db.abandon(nil)
+		return db.abandon()
 	default:
 	}
 	ticker := time.NewTicker(closeGrace / 30)
@@ -291,7 +296,7 @@ func (db *DB) Close() error {
 			db.guard.stop()
 			return err
 		case <-db.failed:
-			return db.abandon(done)
+			return db.abandon()
 		case now := <-ticker.C:
 			switch {
 			case db.guard.stalled.Load() == 0:
@@ -299,7 +304,7 @@ func (db *DB) Close() error {
 			case stalledSince.IsZero():
 				stalledSince = now
 			case now.Sub(stalledSince) > closeGrace:
-				return db.abandon(done)
+				return db.abandon()
 			}
 		}
 	}
@@ -307,13 +312,14 @@ func (db *DB) Close() error {
 
 // abandon leaves a database that cannot be closed: nothing can write to its
 // directory any more, and the lock is released for the next instance.
-func (db *DB) abandon(done <-chan error) error {
+func (db *DB) abandon() error {
+	db.failOnce.Do(func() {
+		db.err = fmt.Errorf("close database %q: %w: the last flush is left to the next start; free some space", db.dir, tracedb.ErrDiskFull)
+		close(db.failed)
+	})
 	db.guard.stop()
 	db.guard.releaseLock()
-	if err := db.failure(); err != nil {
-		return err
-	}
-	return fmt.Errorf("close database %q: %w: the last flush is left to the next start; free some space", db.dir, tracedb.ErrDiskFull)
+	return db.failure()
 }
 
 func (db *DB) onStall(err error) {
@@ -334,9 +340,24 @@ func (l logger) Errorf(format string, args ...any) {
 // Fatalf ends the calling goroutine, not the process. Pebble relies on it not
 // returning.
 func (l logger) Fatalf(format string, args ...any) {
-	l.db.fail(fmt.Errorf(format, args...))
+	fatal := &fatalError{text: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			fatal.cause = err
+		}
+	}
+	l.db.fail(fatal)
 	runtime.Goexit()
 }
+
+// fatalError is what Pebble said last, with the error it said it about.
+type fatalError struct {
+	text  string
+	cause error
+}
+
+func (e *fatalError) Error() string { return e.text }
+func (e *fatalError) Unwrap() error { return e.cause }
 
 func (db *DB) events() *pebble.EventListener {
 	return &pebble.EventListener{

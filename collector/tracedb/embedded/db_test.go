@@ -333,6 +333,15 @@ func TestNoDatabase(t *testing.T) {
 	}
 }
 
+func waitFor(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
 func TestClosed(t *testing.T) {
 	db := mustOpen(t, t.TempDir(), Options{})
 	if err := db.Close(); err != nil {

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -80,15 +79,6 @@ func randomBatch(at int) *tracedb.Batch {
 	data := make([]byte, 64<<10)
 	rand.Read(data)
 	return &tracedb.Batch{Put: []tracedb.Record{{Key: crashKey(at, 0), Data: data}}}
-}
-
-func waitFor(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting until %s", what)
-		}
-	}
 }
 
 func TestDiskNearlyFull(t *testing.T) {

@@ -3,7 +3,9 @@ package embedded
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -67,9 +69,7 @@ func (db *DB) noTurn(ctx context.Context) error {
 
 // callHolding is call for an operation that holds the token of db.writing.
 func (db *DB) callHolding(ctx context.Context, op func() error) error {
-	started := false
 	err := db.call(ctx, func() error {
-		started = true
 		defer func() {
 			// Pebble panics where its log cannot take a record.
 			if r := recover(); r != nil {
@@ -79,8 +79,12 @@ func (db *DB) callHolding(ctx context.Context, op func() error) error {
 		}()
 		return op()
 	})
-	if !started && db.failure() == nil {
-		// The database is closed: nobody waits for the token.
+	if errors.Is(err, fs.ErrClosed) {
+		// op did not run. Let others that wait find out that it is closed.
+		select {
+		case <-db.writing:
+		default:
+		}
 		return err
 	}
 	if ctx.Err() != nil && err != nil {
