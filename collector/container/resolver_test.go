@@ -146,6 +146,41 @@ func TestRenamedCgroup(t *testing.T) {
 	}
 }
 
+// TestReplacedCgroup removes a cgroup and makes another of the same name
+// between two passes, as restarting a service does.
+func TestReplacedCgroup(t *testing.T) {
+	cfg, h := newHost(t)
+	r := newResolver(t, cfg)
+	old, replaced := addCgroup(t, h, "/a"), addCgroup(t, h, "/new")
+	r.Resolve(old)
+	refresh(t, r)
+	if err := os.Remove(filepath.Join(h.Mount, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(h.Mount, "new"), filepath.Join(h.Mount, "a")); err != nil {
+		t.Fatal(err)
+	}
+	r.Resolve(replaced)
+	refresh(t, r)
+	if got := r.Gone(nil); !slices.Equal(got, []ID{old}) {
+		t.Errorf("Gone() = %v, want %v", got, old)
+	}
+	if c := r.Resolve(replaced); c.Name != "a" || c.Path != "/a" {
+		t.Errorf("Resolve(%v) = %+v, want the name of the one before", replaced, c)
+	}
+}
+
+func TestReadBounded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, "12345")
+	if text, err := readBounded(file, 5); string(text) != "12345" || err != nil {
+		t.Errorf("readBounded of 5 bytes, limit 5 = %q, %v", text, err)
+	}
+	if text, err := readBounded(file, 4); text != nil || !errors.Is(err, errTooLarge) {
+		t.Errorf("readBounded of 5 bytes, limit 4 = %q, %v, want errTooLarge", text, err)
+	}
+}
+
 func TestNameArrivesLate(t *testing.T) {
 	cfg, h := newHost(t)
 	r := newResolver(t, cfg)
