@@ -58,12 +58,13 @@ func fieldChecks() []check {
 
 // find looks for every field and names those that are not there.
 func (s structure) find(h *host) finding {
-	if h.typErr != nil {
+	types, err := h.types()
+	if err != nil {
 		return finding{Unknown, "no kernel BTF to look in"}
 	}
 	var absent []string
 	for _, field := range s.fields {
-		switch _, err := offsetOf(h.types, s.name, field); {
+		switch _, err := offsetOf(types, s.name, field); {
 		case errors.Is(err, btf.ErrNotFound):
 			absent = append(absent, field)
 		case err != nil:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
@@ -19,8 +20,7 @@ type host struct {
 	caps    capabilities
 	config  kernelConfig
 	cgroups cgroupMounts
-	types   *btf.Spec // nil when typesErr is not
-	typErr  error
+	types   func() (*btf.Spec, error) // of the kernel, loaded when first wanted
 }
 
 // path returns an absolute path of the host below the root.
@@ -82,9 +82,8 @@ func newHost(opts Options) *host {
 	h.caps = readCapabilities(h.path("proc/thread-self/status"))
 	h.config = readKernelConfig(h.path("proc/config.gz"), h.path("boot", "config-"+h.release))
 	h.cgroups = readCgroupMounts(h)
-	// The spec is mapped, not read, and released with the host: 5 MB while
-	// the report is being made.
-	h.types, h.typErr = btf.LoadKernelSpec()
+	// Mapped, not read, and released with the host.
+	h.types = sync.OnceValues(btf.LoadKernelSpec)
 	return h
 }
 

@@ -21,10 +21,8 @@ func kernelChecks() []check {
 		{group: GroupKernel, name: "vmlinux BTF", required: true, queues: queueNames,
 			advice: "use a kernel with CONFIG_DEBUG_INFO_BTF (most since 2021), or put its vmlinux in /boot",
 			fact: func(h *host) finding {
-				if h.typErr != nil {
-					return classify(h.typErr, nil, h.caps)
-				}
-				return finding{Works, ""}
+				_, err := h.types()
+				return classify(err, nil, h.caps)
 			}},
 		{group: GroupKernel, name: "bpf system call", required: true, queues: queueNames,
 			needs: []cap.Value{cap.BPF}, config: []string{"CONFIG_BPF_SYSCALL"},

@@ -130,9 +130,10 @@ func (r *running) prepare(h *host) []step {
 			return err
 		}},
 		{"load for later", func() (err error) {
-			if r.later, err = tracing(ebpf.AttachTraceRawTp, "inet_sock_set_state", returns(0)); err != nil {
-				return err
-			}
+			r.later, err = tracing(ebpf.AttachTraceRawTp, "inet_sock_set_state", returns(0))
+			return err
+		}},
+		{"load syscall program", func() (err error) {
 			r.command, err = load(ebpf.ProgramSpec{Type: ebpf.Syscall, Flags: sleepable, Instructions: returns(7)})
 			return err
 		}},
@@ -180,7 +181,13 @@ func (r *running) operations(h *host) []step {
 			}
 			return err
 		}},
-		{"run syscall program", func() error { _, err := r.command.Run(&ebpf.RunOptions{}); return err }},
+		{"run syscall program", func() error {
+			if r.command == nil {
+				return ebpf.ErrNotSupported
+			}
+			_, err := r.command.Run(&ebpf.RunOptions{})
+			return err
+		}},
 		{"attach loaded tp_btf", func() error {
 			l, err := link.AttachTracing(link.TracingOptions{Program: r.later, AttachType: ebpf.AttachTraceRawTp})
 			return closing(l, err)
@@ -236,11 +243,16 @@ func (r *running) operations(h *host) []step {
 	}...)
 }
 
+// unsupported is the outcome of an operation that this kernel does not know.
+const unsupported = "not supported"
+
 // message is "" for success, EPERM for any refusal and the error otherwise.
 func message(err error) string {
 	switch {
 	case err == nil:
 		return ""
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return unsupported
 	case errors.Is(err, fs.ErrPermission):
 		return "EPERM"
 	}

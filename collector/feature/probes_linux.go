@@ -103,15 +103,16 @@ func bpfChecks() []check {
 // probeFileSocket goes from a file to its socket and, withStorage, to the
 // storage that the tracer hangs on it. It creates none.
 func probeFileSocket(h *host, withStorage bool) error {
-	if h.typErr != nil {
-		return h.typErr
+	types, err := h.types()
+	if err != nil {
+		return err
 	}
-	body, err := fileSocket(h.types)
+	body, err := fileSocket(types)
 	if err != nil {
 		return err
 	}
 	if withStorage {
-		sk, err := offsetOf(h.types, "socket", "sk")
+		sk, err := offsetOf(types, "socket", "sk")
 		if err != nil {
 			return err
 		}

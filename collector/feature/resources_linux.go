@@ -3,9 +3,11 @@ package feature
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -37,8 +39,8 @@ func resourceChecks() []check {
 		{group: GroupResource, name: "hardware counters", loss: "cache misses, IPC and stalls as evidence (microbenchmarks take their place)",
 			needs: []cap.Value{cap.PERFMON}, config: []string{"CONFIG_PERF_EVENTS"},
 			advice: "expose the PMU to this virtual machine, or use a host that has one",
-			probe: func(*host) error {
-				err := tryPerfEvent(unix.PERF_TYPE_HARDWARE, unix.PERF_COUNT_HW_CPU_CYCLES, 0, -1, 0)
+			probe: func(h *host) error {
+				err := tryPerfEvent(h, unix.PERF_TYPE_HARDWARE, unix.PERF_COUNT_HW_CPU_CYCLES, 0, -1, 0)
 				if errors.Is(err, os.ErrNotExist) {
 					return fmt.Errorf("this CPU shows no cycle counter: %w", err)
 				}
@@ -46,7 +48,7 @@ func resourceChecks() []check {
 			}},
 		{group: GroupResource, name: "perf events per container", loss: "counters of one container",
 			needs: []cap.Value{cap.PERFMON}, config: []string{"CONFIG_PERF_EVENTS", "CONFIG_CGROUP_PERF"},
-			advice: "use a kernel with CONFIG_CGROUP_PERF", probe: probeCgroupPerf},
+			advice: "use a kernel with CONFIG_CGROUP_PERF; if it refuses: sysctl kernel.perf_event_paranoid=2", probe: probeCgroupPerf},
 		{group: GroupResource, name: "resctrl", loss: "cache occupancy and memory bandwidth as evidence; cache and bandwidth limits",
 			advice: "on a CPU with RDT or MPAM: mount -t resctrl resctrl /sys/fs/resctrl", fact: findResctrl},
 		{group: GroupResource, name: "scheduler accounting", queues: []string{runQueue},
@@ -77,14 +79,32 @@ func readable(h *host, option string, paths ...string) finding {
 }
 
 // tryPerfEvent opens one counter of user space and closes it.
-func tryPerfEvent(kind uint32, config uint64, pid, cpu, flags int) error {
+func tryPerfEvent(h *host, kind uint32, config uint64, pid, cpu, flags int) error {
 	attr := unix.PerfEventAttr{Type: kind, Config: config, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
 		Bits: unix.PerfBitDisabled | unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv}
 	fd, err := unix.PerfEventOpen(&attr, pid, cpu, -1, flags|unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
+		if level := perfParanoid(h); level > 2 && errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("kernel.perf_event_paranoid=%d leaves it to CAP_SYS_ADMIN: %w", level, err)
+		}
 		return fmt.Errorf("perf_event_open: %w", err)
 	}
 	return unix.Close(fd)
+}
+
+// perfParanoid reads the level of a sysctl, 0 where it cannot. Mainline stops
+// at 2, which CAP_PERFMON overrules; Debian and Ubuntu have a level 3 and 4
+// that it does not.
+func perfParanoid(h *host) int {
+	data, err := os.ReadFile(h.path("proc/sys/kernel/perf_event_paranoid"))
+	if err != nil {
+		return 0
+	}
+	level, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return level
 }
 
 // probeCgroupPerf opens a software counter on a cgroup, so that the answer is
@@ -102,7 +122,7 @@ func probeCgroupPerf(h *host) error {
 		return err
 	}
 	defer cgroup.Close()
-	err = tryPerfEvent(unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_CPU_CLOCK, int(cgroup.Fd()), 0, unix.PERF_FLAG_PID_CGROUP)
+	err = tryPerfEvent(h, unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_CPU_CLOCK, int(cgroup.Fd()), 0, unix.PERF_FLAG_PID_CGROUP)
 	runtime.KeepAlive(cgroup)
 	return err
 }
