@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seer/collector/api"
+	"seer/collector/container"
+)
+
+// inspectHooks are what inspect does in this process when it cannot ask a
+// running Seer.
+type inspectHooks struct {
+	// Measure measures this host for d. The server it returns has consumed
+	// the ticks; the collector behind it stays open until close is called.
+	Measure func(ctx context.Context, d time.Duration) (srv *api.Server, close func() error, err error)
+
+	// Features probes the kernel: the rows of the object feature, and what
+	// writes them for people.
+	Features func(ctx context.Context) (rows any, text func(io.Writer) error, err error)
+}
+
+// inspector is one run of `seer inspect`.
+type inspector struct {
+	hooks  inspectHooks
+	out    io.Writer
+	notes  io.Writer // for what is neither answer nor error
+	socket string
+	length time.Duration // to measure for, without a running Seer
+	json   bool
+	pretty bool
+}
+
+const inspectExamples = `  seer inspect queue                          what is waiting, anywhere
+  seer inspect queue container web-7f9c       every queue of one container
+  seer inspect queue service web queue accept_backlog
+  seer inspect -p queue dump cgroup 4711      everything, as indented JSON
+  seer inspect socket container web-7f9c
+  seer inspect probe                          what Seer costs and gave up
+  seer inspect queue help                     what each queue is`
+
+// newInspectCommand returns `seer inspect`.
+func newInspectCommand(hooks inspectHooks) *cobra.Command {
+	in := &inspector{hooks: hooks}
+	cmd := &cobra.Command{
+		Use:   "inspect [-j|-p] OBJECT [show|list|dump|help] [SELECTOR]...",
+		Short: "Show the queues of every container on this host",
+		Long: "Inspect asks the Seer that runs on this host. Where none runs, it measures for a\n" +
+			"while itself, which needs the same privileges as `seer run`.\n\n" +
+			objectHelp() + "\n" + selectorHelp(),
+		Example:           inspectExamples,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: in.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == verbHelp {
+				return cmd.Help()
+			}
+			if path := os.Getenv("SEER_SOCKET"); path != "" && !cmd.Flags().Changed("socket") {
+				in.socket = path
+			}
+			in.out, in.notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return in.run(cmd.Context(), args)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usageError(fmt.Errorf("inspect: %w: `seer inspect --help` lists the flags", err))
+	})
+	flags := cmd.Flags()
+	flags.BoolVarP(&in.json, "json", "j", false, "print one JSON object")
+	flags.BoolVarP(&in.pretty, "pretty", "p", false, "print one JSON object, indented")
+	flags.DurationVar(&in.length, "for", 2*time.Second, "measure for so long when no seer runs")
+	flags.StringVar(&in.socket, "socket", api.DefaultSocket, "control socket of the running seer (SEER_SOCKET)")
+	return cmd
+}
+
+func (in *inspector) run(ctx context.Context, args []string) error {
+	q, err := parseInspect(args)
+	if err != nil {
+		return usageError(err)
+	}
+	if in.length <= 0 {
+		return usageError(fmt.Errorf("--for %s: want a duration above 0, such as 2s", in.length))
+	}
+	out := bufio.NewWriter(in.out)
+	err = in.answer(ctx, out, q)
+	if flushErr := out.Flush(); err == nil {
+		err = flushErr
+	}
+	if errors.Is(err, syscall.EPIPE) { // the reader, head(1) perhaps, has seen enough
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("inspect %s: interrupted: %w", q.object.Name, ctx.Err())
+	}
+	return err
+}
+
+// answer writes the answer to q. An answer without rows is written too, so
+// that a machine always reads one JSON object; the error says why.
+func (in *inspector) answer(ctx context.Context, out io.Writer, q inspectQuery) error {
+	if q.verb == verbHelp {
+		return writeObjectHelp(out, q.object)
+	}
+	if err := q.object.Unavailable(); err != nil {
+		if in.json || in.pretty {
+			err = errors.Join(in.writeJSON(out, emptyDocument(q.object)), err)
+		}
+		return kernelError(err)
+	}
+	if q.object.Name == "feature" {
+		return in.features(ctx, out)
+	}
+	from, done, err := in.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	doc, err := from.Get(ctx, q.object.Name, q.selector)
+	if errors.Is(err, container.ErrAmbiguous) {
+		return usageError(fmt.Errorf("inspect %s: %w: use its cgroup", q.object.Name, err))
+	} else if err != nil {
+		return fmt.Errorf("inspect %s: %w", q.object.Name, err)
+	}
+	if err := in.write(out, q, doc); err != nil {
+		return err
+	}
+	if !noRows(doc) {
+		return nil
+	}
+	if err := in.checkMatch(ctx, from, q); err != nil {
+		return err
+	}
+	fmt.Fprintf(in.notes, "no %s to show\n", q.object.Name)
+	return nil
+}
+
+func (in *inspector) write(out io.Writer, q inspectQuery, doc *api.Document) error {
+	switch {
+	case in.json || in.pretty:
+		return in.writeJSON(out, doc)
+	case noRows(doc):
+		return nil
+	case q.verb == verbDump:
+		return writeDump(out, doc)
+	}
+	return writeTable(out, q, doc)
+}
+
+func (in *inspector) writeJSON(out io.Writer, doc *api.Document) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	if in.pretty {
+		enc.SetIndent("", "  ")
+	}
+	return enc.Encode(doc)
+}
+
+func (in *inspector) features(ctx context.Context, out io.Writer) error {
+	if in.hooks.Features == nil {
+		return kernelError(errors.New("inspect feature: not supported on this system: seer traces on Linux only"))
+	}
+	rows, text, err := in.hooks.Features(ctx)
+	if err != nil {
+		return fmt.Errorf("inspect feature: %w", err)
+	}
+	if !in.json && !in.pretty {
+		return text(out)
+	}
+	raw, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("inspect feature: %w", err)
+	}
+	return in.writeJSON(out, &api.Document{Schema: api.Schema, Object: "feature", Rows: raw})
+}
+
+// checkMatch returns an error when it was the selector that left no rows. A
+// container that is there and has no socket did match.
+func (in *inspector) checkMatch(ctx context.Context, from answerer, q inspectQuery) error {
+	if q.selector == (api.Selector{}) {
+		return nil
+	}
+	if q.object.Name == "socket" {
+		containers, err := from.Get(ctx, "container", q.selector)
+		if err != nil {
+			return fmt.Errorf("inspect socket: %w", err)
+		}
+		if !noRows(containers) {
+			return nil
+		}
+	}
+	return nothingMatched(fmt.Errorf("inspect %s: nothing matches %s: `seer inspect container` lists what is there",
+		q.object.Name, q.selector))
+}
+
+// noRows reports whether a document has no rows.
+func noRows(doc *api.Document) bool {
+	var rows []json.RawMessage
+	return json.Unmarshal(doc.Rows, &rows) == nil && len(rows) == 0
+}
+
+func emptyDocument(o api.Object) *api.Document {
+	return &api.Document{Schema: api.Schema, Object: o.Name, Rows: json.RawMessage("[]")}
+}

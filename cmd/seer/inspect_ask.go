@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"seer/collector/api"
+)
+
+// answerer is a running Seer or one inside this process.
+type answerer interface {
+	Get(ctx context.Context, object string, sel api.Selector) (*api.Document, error)
+}
+
+// open returns whom to ask: the running Seer, or else one that has measured
+// in this process. done ends it.
+func (in *inspector) open(ctx context.Context) (from answerer, done func(), err error) {
+	client, err := api.Dial(ctx, in.socket)
+	switch {
+	case err == nil:
+		return client, func() { client.Close() }, nil
+	case errors.Is(err, api.ErrPermission):
+		return nil, nil, kernelError(fmt.Errorf("inspect: %w", err))
+	case !errors.Is(err, api.ErrNotRunning):
+		return nil, nil, fmt.Errorf("inspect: %w", err)
+	case in.hooks.Measure == nil:
+		return nil, nil, kernelError(fmt.Errorf("inspect: %w", err))
+	}
+	fmt.Fprintf(in.notes, "no seer runs on this host (%s): measuring for %s\n", in.socket, in.length)
+	server, closeServer, err := in.hooks.Measure(ctx, in.length)
+	if err != nil {
+		return nil, nil, fmt.Errorf("inspect: measure this host: %w", err)
+	}
+	return server, func() {
+		if err := closeServer(); err != nil {
+			fmt.Fprintf(in.notes, "inspect: stop measuring: %v\n", err)
+		}
+	}, nil
+}
