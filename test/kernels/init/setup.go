@@ -53,6 +53,14 @@ func setUp(cgroup string) error {
 			return err
 		}
 	}
+	// What udev adds to devtmpfs.
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
+	} {
+		if err := os.Symlink(target, filepath.Join("/dev", name)); err != nil {
+			return err
+		}
+	}
 	switch cgroup {
 	case job.CgroupV2:
 		if err := mountV2("/sys/fs/cgroup"); err != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type Config struct {
 	Files   *Archive // everything else that goes into the root file system; may be nil
 	Job     job.Job
 	Memory  string        // as QEMU takes it; "" is 1G
+	CPUs    int           // 0 is 1; each costs boot time
 	Disk    int64         // size of the scratch NVMe disk in bytes; 0 is none
 	Timeout time.Duration // 0 is 10 minutes
 	Output  io.Writer     // what the programs print
@@ -105,9 +107,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return result, nil
 }
 
-// qemuArgs is the machine: q35 with one emulated processor, the kernel's
-// messages on the first serial port and the programs' output on the second, so
-// that neither breaks the other's lines.
+// qemuArgs is the machine: q35 with emulated processors, the kernel's messages
+// on the first serial port and the programs' output on the second, so that
+// neither breaks the other's lines.
 func qemuArgs(cfg Config, initrd, kernelLog string) []string {
 	memory := cfg.Memory
 	if memory == "" {
@@ -121,7 +123,7 @@ func qemuArgs(cfg Config, initrd, kernelLog string) []string {
 		"apparmor=0", "selinux=0",
 	}, " ")
 	return []string{
-		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", memory,
+		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", strconv.Itoa(max(cfg.CPUs, 1)), "-m", memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", cfg.Image.Vmlinux, "-initrd", initrd, "-append", cmdline,
 		"-chardev", "file,id=kernel,path=" + kernelLog, "-serial", "chardev:kernel",

@@ -50,6 +50,7 @@ type options struct {
 	cgroup   string
 	diskMiB  int64
 	memory   string
+	cpus     int
 	timeout  time.Duration
 	cache    string
 	update   bool
@@ -78,6 +79,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.cgroup, "cgroup", job.CgroupV2, "cgroup layout: v2 or hybrid")
 	fs.Int64Var(&o.diskMiB, "disk", 64, "size of the scratch disk in MiB, 0 for none; programs find it in SEER_TEST_BLOCK_DEVICE")
 	fs.StringVar(&o.memory, "memory", "1G", "memory of the machine")
+	fs.IntVar(&o.cpus, "cpus", 1, "processors of the machine")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Minute, "end the machine after this long")
 	fs.StringVar(&o.cache, "cache", ".cache/kernels", "folder that keeps kernels")
 	fs.BoolVar(&o.update, "update", false, "fetch the newest packages even when a kernel is cached")
@@ -152,7 +154,7 @@ func (o options) boot(ctx context.Context, img vm.Image) (int, error) {
 		return 0, err
 	}
 	cfg := vm.Config{
-		Image: img, Init: init, Files: new(vm.Archive), Memory: o.memory, Disk: o.diskMiB << 20,
+		Image: img, Init: init, Files: new(vm.Archive), Memory: o.memory, CPUs: o.cpus, Disk: o.diskMiB << 20,
 		Timeout: o.timeout, Output: os.Stdout,
 		Job: job.Job{Kernel: img.Name, Cgroup: o.cgroup, Env: o.env},
 	}
