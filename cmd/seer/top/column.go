@@ -1,8 +1,6 @@
 package top
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"seer/collector"
@@ -137,102 +135,4 @@ func columnByTitle(title string) (int, bool) {
 		}
 	}
 	return 0, false
-}
-
-// The width of the trend, gap included. It gets minTrend before the columns
-// that matter on few hosts, goodTrend before those that matter on fewer, and
-// whatever is left in the end.
-const (
-	minTrend  = 10
-	goodTrend = 31
-	maxTrend  = columns + 1
-
-	lastCommon = 8  // priority of the last column that most hosts need
-	lastUseful = 12 // of the last one that many do
-)
-
-// placed is a column and where it is on the screen.
-type placed struct {
-	index int // in tableColumns, or -1 for the trend
-	x, w  int
-}
-
-// The width of the names, gap included: at least minName, nameShare where
-// names are that long, and up to maxName of what nothing else needs.
-const (
-	minName   = 14
-	nameShare = 18
-	maxName   = 48
-)
-
-// layout chooses the columns that fit width, the one sorted by always among
-// them, and places them: by priority, the trend between them, and what is left
-// goes to names (longest is the longest one) and then to the trend.
-func layout(width, sorted, longest int, withTrend bool) []placed {
-	order := make([]int, 0, len(tableColumns))
-	for i := range tableColumns {
-		if i != columnName && i != sorted {
-			order = append(order, i)
-		}
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Compare(tableColumns[a].priority, tableColumns[b].priority)
-	})
-	name := minName
-	if width >= 72 {
-		name = max(minName, min(longest+1, nameShare))
-	}
-	name = min(name, width)
-	chosen := []int{columnName}
-	left := width - name
-	if sorted != columnName && sorted != columnHot && tableColumns[sorted].width <= left {
-		chosen = append(chosen, sorted)
-		left -= tableColumns[sorted].width
-	} else if sorted == columnHot {
-		order = append(order, columnHot)
-	}
-	trend := 0
-	for _, i := range order {
-		if want := trendWidth(tableColumns[i].priority); withTrend && want > trend && left+trend >= want {
-			left -= want - trend
-			trend = want
-		}
-		if tableColumns[i].width <= left {
-			chosen = append(chosen, i)
-			left -= tableColumns[i].width
-		}
-	}
-	grow := max(0, min(left, longest+1-name, maxName-name))
-	name += grow
-	left -= grow
-	if trend > 0 {
-		trend = min(trend+left, maxTrend)
-	}
-	slices.Sort(chosen)
-	at := make([]placed, 0, len(chosen)+1)
-	x := 0
-	for _, i := range chosen {
-		w := tableColumns[i].width
-		if i == columnName {
-			w = name
-		}
-		at = append(at, placed{i, x, w})
-		x += w
-	}
-	if trend > 0 {
-		at = append(at, placed{-1, x, trend})
-	}
-	return at
-}
-
-// trendWidth is the width that the trend has before a column of the given
-// priority is shown.
-func trendWidth(priority int) int {
-	switch {
-	case priority > lastUseful:
-		return goodTrend
-	case priority > lastCommon:
-		return minTrend
-	}
-	return 0
 }

@@ -84,25 +84,29 @@ func (m *model) drawHeader(g *grid, now time.Time) int {
 	}
 	if g.w >= 60 {
 		part(fmt.Sprintf("tick %d (%s)", f.Seq, span(f.Tick)), facePlain)
-		part(plural(f.Passes, "pass")+"/tick", facePlain)
 	}
 	part(cost, costFace)
 	part(losses, lossFace)
-	if f.Cost.RSSBytes > 0 {
-		part(octets(f.Cost.RSSBytes), facePlain)
+	if n := len(f.Cost.GaveUp); n > 0 {
+		text := gaveUp(f)
+		if x+2+len([]rune(text)) > g.w {
+			text = fmt.Sprintf("gave up %d (?)", n)
+		}
+		part(text, faceWarn)
 	}
 	if f.Skipped > 0 {
 		part("missed "+count(int(f.Skipped)), faceWarn)
 	}
-	if len(f.Cost.GaveUp) > 0 {
-		text := "gave up: " + clean(strings.Join(f.Cost.GaveUp, ", "))
-		if x+2+len([]rune(text)) > g.w {
-			g.text(1, 2, fit(text, g.w-2, m.ellipsis()), faceWarn)
-			return headLines + 1
-		}
-		part(text, faceWarn)
+	part(plural(f.Passes, "pass")+"/tick", facePlain)
+	if f.Cost.RSSBytes > 0 {
+		part(octets(f.Cost.RSSBytes), facePlain)
 	}
 	return headLines
+}
+
+// gaveUp says what Seer does not do at present to keep within its CPU budget.
+func gaveUp(f *Frame) string {
+	return "gave up: " + clean(strings.Join(f.Cost.GaveUp, ", "))
 }
 
 // notice is what the right end of the header says, and whether it must be seen.

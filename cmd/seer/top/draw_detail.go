@@ -75,7 +75,7 @@ func (m *model) names(t *track, width, lines int) []string {
 		slices.Sort(list)
 		return wrap(append(fields, list...), width, lines, m.ellipsis())
 	}
-	fields = append(fields, "container "+t.name, "service "+t.service, clean(c.Runtime), plural(t.sockets, "socket"))
+	fields = append(fields, "container "+t.name, "service "+t.service, "runtime "+clean(c.Runtime), plural(t.sockets, "socket"))
 	for _, field := range []struct{ name, value string }{
 		{"pod", strings.TrimPrefix(c.Namespace+"/"+c.Pod, "/")},
 		{"image", c.Image}, {"unit", c.Unit}, {"cgroup", c.ID.String()}, {"", c.Path},

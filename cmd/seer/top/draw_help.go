@@ -50,6 +50,9 @@ func helpText(interval string) []string {
 
 func (m *model) drawHelp(g *grid, y, bottom int) {
 	lines := helpText(m.live.interval.String())
+	if f := m.live.frame; f != nil && len(f.Cost.GaveUp) > 0 {
+		lines = append([]string{"Now, to keep within its CPU budget, Seer " + gaveUp(f), ""}, lines...)
+	}
 	m.body = max(0, bottom-y)
 	m.offset = max(0, min(m.offset, len(lines)-m.body))
 	for _, line := range lines[m.offset:min(len(lines), m.offset+m.body)] {

@@ -11,7 +11,8 @@ import (
 )
 
 // LocalFeed starts a Seer inside this process, for when none runs on the host.
-// It is nil in builds that cannot trace. It needs root.
+// It is nil in builds that cannot trace. It
+// needs root, and must not write to the terminal: give it a quiet logger.
 var LocalFeed func(ctx context.Context) (Feed, error)
 
 // NewLocalFeed returns the feed of a server in this process, over a control
