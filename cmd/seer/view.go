@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -19,7 +20,7 @@ const minShrunk = 8
 type column struct {
 	title string
 	right bool // numbers
-	give  bool // may be cut, ending in "...", to keep the table narrow
+	give  bool // names: may be cut in the middle to keep the table narrow
 }
 
 // table is text in columns, for people. Nothing parses it: -j is for that. In
@@ -71,7 +72,7 @@ func (t *table) writeRow(b *strings.Builder, row []string, widths []int) {
 			line.WriteString(cut(cell, textWidth-utf8.RuneCountInString(line.String())))
 			break
 		}
-		cell = cut(cell, widths[i])
+		cell = cutMiddle(cell, widths[i])
 		pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 		if t.columns[i].right {
 			line.WriteString(pad + cell)
@@ -112,22 +113,35 @@ func (t *table) widths() []int {
 	return widths
 }
 
-// cut shortens text to width columns. Control characters, which a container's
-// name may hold, do not reach the terminal.
+// cut shortens text to width columns at its end.
 func cut(text string, width int) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+	runes := []rune(printable(text))
+	if len(runes) <= width {
+		return string(runes)
+	}
+	return string(runes[:max(width-3, 0)]) + "..."
+}
+
+// cutMiddle shortens a name to width columns. Names of one application begin
+// alike and replicas differ at the end, so both ends stay.
+func cutMiddle(text string, width int) string {
+	runes := []rune(printable(text))
+	if len(runes) <= width {
+		return string(runes)
+	}
+	keep := max(width-3, 0)
+	return string(runes[:keep/2]) + "..." + string(runes[len(runes)-keep+keep/2:])
+}
+
+// printable keeps control characters, which a container's name may hold, from
+// the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
 			return '?'
 		}
 		return r
 	}, text)
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	if width <= 3 {
-		return string([]rune(text)[:width])
-	}
-	return string([]rune(text)[:width-3]) + "..."
 }
 
 // number formats a depth or a rate in at most six columns: whole numbers up

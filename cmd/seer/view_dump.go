@@ -58,7 +58,7 @@ func dumpFields(w io.Writer, row json.RawMessage) error {
 		text := string(value)
 		var s string
 		if json.Unmarshal(value, &s) == nil && text != "null" {
-			text = cut(s, len(s)) // as it is, control characters apart
+			text = printable(s)
 		}
 		fmt.Fprintf(w, "%-20v %s\n", name, text)
 	}

@@ -62,7 +62,7 @@ func writeQueues(w io.Writer, q inspectQuery, doc *api.Document) error {
 }
 
 func writeContainerQueues(w io.Writer, rows []api.QueueRow, doc *api.Document) error {
-	fmt.Fprintf(w, "%s  (service %s, cgroup %d; %s)\n", cut(rows[0].Container, 24), cut(rows[0].Service, 14), rows[0].CgroupID, status(doc))
+	fmt.Fprintf(w, "%s  (service %s, cgroup %d; %s)\n", cutMiddle(rows[0].Container, 24), cutMiddle(rows[0].Service, 14), rows[0].CgroupID, status(doc))
 	t := table{columns: []column{
 		{title: "QUEUE"}, {title: "DEPTH", right: true}, {title: "MEAN", right: true},
 		{title: "LIMIT", right: true}, {title: "OCC", right: true}, {title: "IN/s", right: true},

@@ -33,7 +33,7 @@ func writeSockets(w io.Writer, doc *api.Document) error {
 		if name == "" {
 			name = "(gone)"
 		}
-		fmt.Fprintf(w, "%s  (cgroup %d, %s)\n", cut(name, 40), id, plural(len(sockets), "socket"))
+		fmt.Fprintf(w, "%s  (cgroup %d, %s)\n", cutMiddle(name, 40), id, plural(len(sockets), "socket"))
 		if err := socketTable(sockets).writeTo(w); err != nil {
 			return err
 		}

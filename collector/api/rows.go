@@ -51,25 +51,33 @@ func finite(v float64) float64 {
 	return v
 }
 
-// notMeasuredReasons says for each queue why its cells may not be valid: the
-// probe that is off or failed, or else that the last pass did not read it.
+// notMeasuredReasons says for each queue why its cells may not be valid. Some
+// queues have several probes: one that failed explains most; one that is off
+// explains nothing while another one is on.
 func notMeasuredReasons(probes []collector.Probe) (reasons [collector.NumQueues]string) {
 	for q := range reasons {
 		reasons[q] = "not read during the last tick"
 	}
-	for i := range probes {
-		p := &probes[i]
-		if p.State == collector.ProbeOn {
-			continue
-		}
-		for _, q := range p.Queues {
-			reasons[q] = p.State.String() + ": probe " + p.Name
-			if p.Reason != "" {
-				reasons[q] = p.State.String() + ": " + p.Reason
+	for _, state := range []collector.ProbeState{collector.ProbeOff, collector.ProbeOn, collector.ProbeFailed} {
+		for i := range probes {
+			if p := &probes[i]; p.State == state {
+				for _, q := range p.Queues {
+					reasons[q] = notMeasuredReason(p)
+				}
 			}
 		}
 	}
 	return reasons
+}
+
+func notMeasuredReason(p *collector.Probe) string {
+	switch {
+	case p.State == collector.ProbeOn:
+		return "not read during the last tick"
+	case p.Reason == "":
+		return p.State.String() + ": probe " + p.Name
+	}
+	return p.State.String() + ": " + p.Reason
 }
 
 // serviceRows sums the rows that are picked by service, in the order in
