@@ -208,7 +208,7 @@ func TestRunsUnderTheUnit(t *testing.T) {
 }
 
 // TestRefusesWithoutBPF checks that each capability Seer cannot do without ends
-// the start with exit code 3 and its name, which the unit does not retry.
+// the start with exit code 3, which the unit does not retry, and says what to do.
 func TestRefusesWithoutBPF(t *testing.T) {
 	needRoot(t)
 	all := capabilities(t, service(t)["CapabilityBoundingSet"])
@@ -219,8 +219,8 @@ func TestRefusesWithoutBPF(t *testing.T) {
 			if code := in.exitCode(t); code != 3 {
 				t.Errorf("exit code without %v = %d, want 3", missing, code)
 			}
-			if name := strings.ToUpper(missing.String()); !strings.Contains(in.stderr.String(), name) {
-				t.Errorf("error without %v does not name %s", missing, name)
+			if want := "capabilities of deploy/seer.service"; !strings.Contains(in.stderr.String(), want) {
+				t.Errorf("error without %v does not point to the %s", missing, want)
 			}
 		})
 	}
