@@ -67,6 +67,7 @@ func shop() (*fakeSource, *collector.Tick) {
 		losses: []collector.Loss{{Reason: "map_full", Count: 3}, {Reason: "no_owner", Count: 0}},
 		sockets: []collector.Socket{
 			{Container: 4711, Role: collector.RoleListener, State: "LISTEN", Local: netip.MustParseAddrPort("0.0.0.0:80"),
+				Remote: netip.MustParseAddrPort("0.0.0.0:0"),
 				NetNS: 4026531840, Inode: 9001, AcceptBacklog: 23, AcceptBacklogLimit: 128},
 			{Container: 4711, Role: collector.RoleServer, State: "ESTAB", Local: netip.MustParseAddrPort("[::ffff:10.0.0.1]:80"),
 				Remote: netip.MustParseAddrPort("[::ffff:10.0.0.9]:51234"), Inode: 9002, ReceiveBytes: 512, Outstanding: true, Requests: 77},

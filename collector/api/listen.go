@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,9 +100,12 @@ func inUse(path string) error {
 type controlListener struct {
 	net.Listener
 	lock *os.File
+	once sync.Once
 }
 
-// Close removes the socket and lets another Seer have it.
-func (l *controlListener) Close() error {
-	return errors.Join(l.Listener.Close(), l.lock.Close())
+// Close removes the socket and lets another Seer have it. It may be called
+// again: whoever opened the socket closes it, and Serve does, too.
+func (l *controlListener) Close() (err error) {
+	l.once.Do(func() { err = errors.Join(l.Listener.Close(), l.lock.Close()) })
+	return err
 }

@@ -45,7 +45,13 @@ func TestListenSecondInstance(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Listen after the first one ended: %v", err)
 	}
-	again.Close()
+	defer again.Close()
+	if err := first.Close(); err != nil {
+		t.Errorf("closing the first one twice = %v, want nil", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the second one's socket after the first was closed twice: %v", err)
+	}
 }
 
 // Somebody who does not know of the lock answers on the socket.

@@ -136,9 +136,10 @@ func socketRow(s *collector.Socket, c *container.Container) SocketRow {
 	}
 }
 
-// address shows a v4-mapped peer as the IPv4 address it is.
+// address shows a v4-mapped peer as the IPv4 address it is, and the peer that
+// a listener does not have as none.
 func address(a netip.AddrPort) string {
-	if !a.IsValid() {
+	if !a.IsValid() || a.Port() == 0 && a.Addr().IsUnspecified() {
 		return ""
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
