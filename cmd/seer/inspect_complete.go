@@ -68,7 +68,7 @@ func (in *inspector) complete(cmd *cobra.Command, args []string, _ string) ([]st
 // Seer, no offers: a shell is no place for error messages.
 func (in *inspector) values(ctx context.Context, selector string) []string {
 	if selector == "queue" {
-		return queueNames()
+		return api.QueueNames()
 	}
 	if ctx == nil {
 		ctx = context.Background()

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"seer/collector"
 	"seer/collector/api"
 )
 
@@ -77,7 +76,7 @@ func (q *inspectQuery) parseSelector(args []string) error {
 		seen[name] = true
 		value := args[1]
 		if name == "queue" {
-			if value, err = abbreviated("queue", value, queueNames()); err != nil {
+			if value, err = abbreviated("queue", value, api.QueueNames()); err != nil {
 				return err
 			}
 		}
@@ -123,14 +122,6 @@ func objectNames() []string {
 	names := make([]string, len(api.Objects))
 	for i, o := range api.Objects {
 		names[i] = o.Name
-	}
-	return names
-}
-
-func queueNames() []string {
-	names := make([]string, len(collector.Queues))
-	for q := range collector.Queues {
-		names[q] = collector.Queues[q].Name
 	}
 	return names
 }

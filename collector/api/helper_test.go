@@ -68,7 +68,7 @@ func shop() (*fakeSource, *collector.Tick) {
 		sockets: []collector.Socket{
 			{Container: 4711, Role: collector.RoleListener, State: "LISTEN", Local: netip.MustParseAddrPort("0.0.0.0:80"),
 				Remote: netip.MustParseAddrPort("0.0.0.0:0"),
-				NetNS: 4026531840, Inode: 9001, AcceptBacklog: 23, AcceptBacklogLimit: 128},
+				NetNS:  4026531840, Inode: 9001, AcceptBacklog: 23, AcceptBacklogLimit: 128},
 			{Container: 4711, Role: collector.RoleServer, State: "ESTAB", Local: netip.MustParseAddrPort("[::ffff:10.0.0.1]:80"),
 				Remote: netip.MustParseAddrPort("[::ffff:10.0.0.9]:51234"), Inode: 9002, ReceiveBytes: 512, Outstanding: true, Requests: 77},
 			{Container: 99, Role: collector.RoleClient, State: "ESTAB", Local: netip.MustParseAddrPort("[fe80::1]:40000"),

@@ -62,7 +62,7 @@ func (s *Selector) Set(name, value string) error {
 func checkValue(name, value string) error {
 	if name == "queue" {
 		if _, ok := collector.QueueByName(value); !ok {
-			return fmt.Errorf("selector queue %q: no such queue: it is one of %s", value, strings.Join(queueNames(), ", "))
+			return fmt.Errorf("selector queue %q: no such queue: it is one of %s", value, strings.Join(QueueNames(), ", "))
 		}
 		return nil
 	}
@@ -142,7 +142,8 @@ func (s Selector) pick(rows []collector.Row) (pickFunc, error) {
 	return func(c *container.Container) bool { return picked[c.ID] }, nil
 }
 
-func queueNames() []string {
+// QueueNames lists the queues in column order.
+func QueueNames() []string {
 	names := make([]string, collector.NumQueues)
 	for q := range collector.Queues {
 		names[q] = collector.Queues[q].Name
