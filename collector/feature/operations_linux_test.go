@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
@@ -134,6 +135,10 @@ func (r *running) prepare(h *host) []step {
 			return err
 		}},
 		{"load syscall program", func() (err error) {
+			// An old kernel's own answer is a mere EINVAL.
+			if err := features.HaveProgramType(ebpf.Syscall); err != nil {
+				return err
+			}
 			r.command, err = load(ebpf.ProgramSpec{Type: ebpf.Syscall, Flags: sleepable, Instructions: returns(7)})
 			return err
 		}},
