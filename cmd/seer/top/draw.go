@@ -17,11 +17,11 @@ func (m *model) draw(g *grid, now time.Time) {
 		return
 	}
 	y := 0
-	if g.h >= 6 {
+	if g.h >= 6 || m.batch {
 		y = m.drawHeader(g, now)
 	}
 	bottom := g.h
-	if g.h >= 3 {
+	if g.h >= 3 && !m.batch {
 		bottom--
 		m.drawStatus(g, bottom, now)
 	}
@@ -95,7 +95,7 @@ func (m *model) drawHeader(g *grid, now time.Time) int {
 		part(text, faceWarn)
 	}
 	if f.Skipped > 0 {
-		part("missed "+count(int(f.Skipped)), faceWarn)
+		part("missed "+count(int(f.Skipped)), faceDim)
 	}
 	part(plural(f.Passes, "pass")+"/tick", facePlain)
 	if f.Cost.RSSBytes > 0 {

@@ -22,7 +22,7 @@ func helpText(interval string) []string {
 		"",
 		"  up down k j pgup pgdn home end    move",
 		"  enter right     detail: all queues, sockets     esc left   back",
-		"  /               filter by name, service, pod, namespace, image, unit;",
+		"  /               filter by name, service, pod, namespace, image, unit, path:",
 		"                  several words must all match, !word must not; esc clears",
 		"  < >             sort by the column to the left, right",
 		"  r               reverse the order               t  trend of the next queue",

@@ -3,7 +3,7 @@ package top
 // drawTable writes the headings on line y and the lines below them, up to
 // bottom. Only lines on the screen are formatted.
 func (m *model) drawTable(g *grid, y, bottom int) {
-	columns := layout(g.w, m.sort, m.longest, !m.header)
+	columns := layout(g.w, m.sort, m.longest, !m.batch)
 	m.drawHeadings(g, y, columns)
 	y++
 	m.body = max(0, bottom-y)
@@ -20,7 +20,7 @@ func (m *model) drawTable(g *grid, y, bottom int) {
 	for i := m.scroll; i < min(len(m.lines), m.scroll+m.body); i++ {
 		t := m.lines[i]
 		trend = m.drawLine(g, y, t, columns, trend[:0])
-		if i == at && !m.header {
+		if i == at && !m.batch {
 			g.paint(y, faceSelected)
 		}
 		y++

@@ -174,9 +174,9 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 		return fmt.Errorf("no tick arrived: %w", context.Cause(ctx))
 	}
 	m.arrange()
-	m.header = true
+	m.batch = true
 	var g grid
-	g.reset(width, headLines+2+len(m.lines))
+	g.reset(width, headLines+1+max(1, len(m.lines)))
 	m.draw(&g, time.Now())
 	return g.writeTo(w)
 }

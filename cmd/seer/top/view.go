@@ -47,9 +47,9 @@ type model struct {
 	sockets    []api.SocketRow // of detail; nil until fetched
 	socketsErr error
 
-	link   link
-	ascii  bool // the terminal has no block characters
-	header bool // in batch mode the header is printed too
+	link  link
+	ascii bool // the terminal has no block characters
+	batch bool // printed once as text: no keys, no selected line, no trend
 }
 
 // link is the state of the connection to Seer.
@@ -107,7 +107,7 @@ func (m *model) arrange() {
 }
 
 // matches reports whether every term, in lower case, is part of a name of the
-// line: its own, its service, pod, namespace, image, unit or runtime. A term
+// line: its own, its service, pod, namespace, image, unit, runtime or path. A term
 // that begins with ! must not be.
 func matches(t *track, terms []string) bool {
 	for _, term := range terms {
@@ -131,10 +131,10 @@ func named(t *track, term string) bool {
 		return true
 	}
 	if c := t.container; c != nil {
-		return has(c.Pod) || has(c.Namespace) || has(c.Image) || has(c.Unit) || has(c.Runtime)
+		return has(c.Pod) || has(c.Namespace) || has(c.Image) || has(c.Unit) || has(c.Runtime) || has(c.Path)
 	}
 	for _, c := range t.members {
-		if has(c.Name) || has(c.Pod) || has(c.Namespace) || has(c.Image) {
+		if has(c.Name) || has(c.Pod) || has(c.Namespace) || has(c.Image) || has(c.Path) {
 			return true
 		}
 	}
