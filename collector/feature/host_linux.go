@@ -92,7 +92,7 @@ func newHost(opts Options) *host {
 func Probe(ctx context.Context, opts Options) (*Report, error) {
 	h := newHost(opts)
 	report := &Report{Schema: 1, Object: "feature", Release: h.release, Arch: machine()}
-	checks := allChecks()
+	checks := allChecks(h)
 	for i := range checks {
 		c := &checks[i]
 		if err := ctx.Err(); err != nil {
@@ -132,7 +132,7 @@ func machine() string {
 
 // allChecks is the list of everything that is asked, in the order of the
 // report.
-func allChecks() []check {
+func allChecks(h *host) []check {
 	return slices.Concat(kernelChecks(), capabilityChecks(), iteratorChecks(), bpfChecks(), hookChecks(),
-		requestChecks(), fieldChecks(), cgroupChecks(), resourceChecks(), hostChecks())
+		requestChecks(), fieldChecks(), cgroupChecks(), resourceChecks(), hostChecks(h))
 }

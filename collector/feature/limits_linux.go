@@ -24,8 +24,8 @@ const (
 	wantedDisk = 1 << 30
 )
 
-func hostChecks() []check {
-	return []check{
+func hostChecks(h *host) []check {
+	checks := []check{
 		{group: GroupHost, name: "locked memory limit", queues: queueNames, needs: []cap.Value{cap.BPF, cap.SYS_RESOURCE},
 			advice: "ulimit -l unlimited (LimitMEMLOCK=infinity in a unit)",
 			// RemoveMemlock does nothing where the kernel charges maps to the
@@ -34,9 +34,13 @@ func hostChecks() []check {
 			probe: func(*host) error { return rlimit.RemoveMemlock() }},
 		{group: GroupHost, name: "open files limit", loss: "a busy host's database and sockets run out of descriptors",
 			advice: "ulimit -n 65536 (LimitNOFILE=65536 in a unit)", fact: findFiles},
-		{group: GroupHost, name: "disk space", loss: "the database stops when the disk is full; live views go on",
-			advice: "free some space, choose another --db, or lower the retention", fact: findDisk},
 	}
+	if h.dbDir == "" {
+		return checks
+	}
+	return append(checks, check{group: GroupHost, name: "disk space",
+		loss:   "the database stops when the disk is full; live views go on",
+		advice: "free some space, choose another --db, or lower the retention", fact: findDisk})
 }
 
 // findFiles compares the hard limit, because Go raises the soft one to it.
@@ -54,9 +58,6 @@ func findFiles(*host) finding {
 // findDisk asks the file system of the database's directory, or of the nearest
 // parent where the directory does not exist yet.
 func findDisk(h *host) finding {
-	if h.dbDir == "" {
-		return finding{Unknown, "no database directory given (--db)"}
-	}
 	dir, err := filepath.Abs(h.dbDir)
 	if err != nil {
 		return finding{Unknown, err.Error()}
