@@ -17,7 +17,7 @@ type assembler struct {
 
 	byContainer map[container.ID][]target
 	services    map[string][]target
-	records     map[container.ID][]ContainerRecord
+	names       Names
 
 	weights map[int][]float32 // of a wait column: departures per row
 	carries map[container.ID][]carry
@@ -69,7 +69,7 @@ func (a *assembler) route(ctx context.Context, store Store, q WindowQuery) error
 	if err != nil {
 		return err
 	}
-	a.records = byID(records)
+	a.names = NewNames(records)
 	return nil
 }
 
@@ -79,40 +79,14 @@ func sortTargets(t []target) {
 	slices.SortStableFunc(t, func(a, b target) int { return int(a.queue) - int(b.queue) })
 }
 
-// byID groups records by container, each group by First.
-func byID(records []ContainerRecord) map[container.ID][]ContainerRecord {
-	out := make(map[container.ID][]ContainerRecord)
-	for _, r := range records {
-		out[r.ID] = append(out[r.ID], r)
-	}
-	return out
-}
-
-// At returns the record that names a container at a time: the last that began
-// before, or the first of all.
-func At(records []ContainerRecord, ns int64) (ContainerRecord, bool) {
-	if len(records) == 0 {
-		return ContainerRecord{}, false
-	}
-	found := records[0]
-	for _, r := range records[1:] {
-		if r.First.UnixNano() > ns {
-			break
-		}
-		found = r
-	}
-	return found, true
-}
-
 func (a *assembler) add(rec Record) error {
 	targets := a.byContainer[rec.Key.Container]
 	if a.byService {
-		if r, ok := At(a.records[rec.Key.Container], rec.Key.Start); ok {
-			if more := a.services[r.Service]; len(targets) == 0 {
-				targets = more
-			} else {
-				targets = slices.Concat(targets, more)
-			}
+		more := a.services[a.names.At(rec.Key.Container, rec.Key.Start).Service]
+		if len(targets) == 0 {
+			targets = more
+		} else {
+			targets = slices.Concat(targets, more)
 		}
 	}
 	if len(targets) == 0 {

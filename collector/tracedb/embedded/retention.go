@@ -36,6 +36,7 @@ func (db *DB) Maintain(ctx context.Context) error {
 	}
 	return db.callHolding(ctx, func() error {
 		defer db.refreshUsage()
+		db.removeStaleCopies()
 		now := db.opts.Now().UnixNano()
 		current := partitionOf(now)
 		first, any, err := db.firstPartition()
