@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -217,6 +219,66 @@ func TestGetBeforeFirstTick(t *testing.T) {
 	}
 }
 
+// More questions than may be answered at once are refused, not queued, and
+// one socket dump runs at a time.
+func TestGetIsBounded(t *testing.T) {
+	src := &slowSource{entered: make(chan struct{}), leave: make(chan struct{})}
+	shop, tick := shop()
+	src.fakeSource = shop
+	s := New(Config{Source: src})
+	s.Consume(tick)
+	c := dial(t, serve(t, s))
+	answers := make(chan error, maxRequests)
+	for range maxRequests {
+		go func() {
+			for {
+				_, err := c.Get(t.Context(), "socket", Selector{})
+				if err == nil || !strings.Contains(err.Error(), "try again") { // the question below may be in the way
+					answers <- err
+					return
+				}
+			}
+		}()
+	}
+	<-src.entered
+	var err error
+	waitFor(t, "all places to be taken", func() bool {
+		_, err = c.Get(t.Context(), "container", Selector{})
+		return err != nil
+	})
+	if !strings.Contains(err.Error(), "try again") {
+		t.Errorf("one question too many = %v, want to be told to try again", err)
+	}
+	close(src.leave)
+	for range maxRequests - 1 {
+		<-src.entered
+	}
+	for range maxRequests {
+		if err := <-answers; err != nil {
+			t.Errorf("Get(socket) = %v", err)
+		}
+	}
+	if n := src.most.Load(); n != 1 {
+		t.Errorf("%d socket dumps at once, want 1", n)
+	}
+}
+
+// slowSource lists sockets only when it is let.
+type slowSource struct {
+	*fakeSource
+	entered, leave chan struct{}
+	running, most  atomic.Int32
+}
+
+func (s *slowSource) Sockets(ctx context.Context, dst []collector.Socket) ([]collector.Socket, error) {
+	n := s.running.Add(1)
+	defer s.running.Add(-1)
+	s.most.Store(max(n, s.most.Load()))
+	s.entered <- struct{}{}
+	<-s.leave
+	return s.fakeSource.Sockets(ctx, dst)
+}
+
 func TestInfo(t *testing.T) {
 	src, _ := shop()
 	c := dial(t, serve(t, New(Config{Source: src, Version: "1.2.3", GroupBy: "service"})))
@@ -259,4 +321,23 @@ func TestClientOutlivesServer(t *testing.T) {
 func TestNewerSchemaIsRefused(t *testing.T) {
 	_, err := newSnapshotDecoder(strings.NewReader(`{"schema": 2, "rows": []}`), "test").next()
 	wantError(t, "next", err, ErrSchema)
+}
+
+func BenchmarkGetSockets(b *testing.B) {
+	src, tick := shop()
+	one := src.sockets[1]
+	src.sockets = nil
+	const n = 50_000
+	for range n {
+		src.sockets = append(src.sockets, one)
+	}
+	s := New(Config{Source: src})
+	s.Consume(tick)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.writeDocument(b.Context(), io.Discard, "socket", Selector{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/socket")
 }

@@ -105,7 +105,7 @@ func TestStreamEvery(t *testing.T) {
 func TestStreamSlowClient(t *testing.T) {
 	src, _ := shop()
 	s := New(Config{Source: src})
-	tick := crowd(400)
+	tick := crowd(250)
 	s.Consume(tick)
 	path := serve(t, s)
 
@@ -121,9 +121,9 @@ func TestStreamSlowClient(t *testing.T) {
 	pull := follow(t, dial(t, path), 0)
 	pull()
 
-	// 400 containers make some 100 KB a snapshot, so that a few fill the
+	// 250 containers make some 40 KB a snapshot, so that a few fill the
 	// socket's buffer; from then on the slow client has one waiting.
-	const ticks = 200
+	const ticks = 60
 	for range ticks {
 		s.Consume(next(tick))
 		if snap := pull(); snap.Seq != tick.Seq {
