@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"seer/cmd/seer/top"
+	"seer/collector"
+	"seer/collector/api"
+	"seer/collector/feature"
+)
+
+func init() { top.LocalFeed = localFeed }
+
+// localHooks is what inspect does without a running Seer.
+func localHooks() inspectHooks {
+	return inspectHooks{Measure: measure, Features: probeFeatures}
+}
+
+// measure traces this host for d and returns a server that has seen it. The
+// programs stay attached until close is called: sockets can still be listed.
+func measure(ctx context.Context, d time.Duration) (*api.Server, func() error, error) {
+	c, server, err := newLocal()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := run(ctx, c, server, d); err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	return server, c.Close, nil
+}
+
+func run(ctx context.Context, c *collector.Collector, server *api.Server, d time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if err := c.Run(limited, server); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func newLocal() (*collector.Collector, *api.Server, error) {
+	c, err := collector.New(collector.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, nil, collectorError(err, false)
+	}
+	return c, api.New(api.Config{Source: c, Version: version(), Tick: c.Tick(), GroupBy: "container"}), nil
+}
+
+// localFeed is a Seer inside `seer top`, which records nothing.
+func localFeed(ctx context.Context) (top.Feed, error) {
+	c, server, err := newLocal()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ran := make(chan error, 1)
+	go func() { ran <- c.Run(ctx, server) }()
+	return top.NewLocalFeed(server, func() error {
+		cancel()
+		return errors.Join(<-ran, c.Close())
+	})
+}
+
+func probeFeatures(ctx context.Context) (rows any, text func(io.Writer) error, err error) {
+	report, err := feature.Probe(ctx, feature.Options{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("probe the kernel: %w", err)
+	}
+	return report.Items, report.WriteText, nil
+}

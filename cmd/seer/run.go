@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seer/collector"
+	"seer/collector/api"
+)
+
+// runOptions are the flags of `seer run`.
+type runOptions struct {
+	tick      time.Duration
+	groupBy   string
+	exact     string
+	budget    cpuShare
+	db        string
+	keepAge   age
+	keepBytes byteSize
+	socket    string
+	listen    string
+	act       string
+	keepCaps  bool
+	verbose   bool
+	top       bool
+}
+
+// noDB as the value of --db records nothing.
+const noDB = "none"
+
+const runLong = `Run measures the queues of every container on this host each tick and records
+them. It needs root, or the capabilities listed in deploy/seer.service; what it
+no longer needs after start it gives up for good.
+
+Every flag can also be set in the environment (--cpu-budget as SEER_CPU_BUDGET)
+or, by its name, in a YAML file (--config).
+
+This version measures. It does not yet predict, diagnose or act.`
+
+const runExamples = `  sudo seer run
+  sudo seer run --top --group-by service
+  sudo seer run --listen 127.0.0.1:9400 --cpu-budget 1%
+  sudo seer run --db /srv/seer --keep-age 2d --keep-bytes 4GiB`
+
+// newRunCommand returns `seer run`.
+func newRunCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "run",
+		Short:   "Trace this host and record it",
+		Long:    runLong,
+		Example: runExamples,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return usageError(err)
+			}
+			return nil
+		},
+	}
+	addRun(cmd)
+	return cmd
+}
+
+// addRun makes cmd run a Seer, and gives it the flags for that. The root
+// command is one that shows it, too.
+func addRun(cmd *cobra.Command) {
+	o := &runOptions{
+		budget: collector.DefaultCPUBudget, keepAge: age(7 * 24 * time.Hour), keepBytes: 2 << 30,
+		top: !cmd.HasParent() && cmd.Name() == "seer",
+	}
+	f := cmd.Flags()
+	f.DurationVar(&o.tick, "tick", collector.DefaultTick, "length of one sample, 10ms to 10s")
+	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
+	f.StringVar(&o.exact, "exact", "off", "off, or on: count every request by hooks on send and receive")
+	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
+	f.StringVar(&o.db, "db", "/var/lib/seer", `directory of the database, or "none"`)
+	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")
+	f.Var(&o.keepBytes, "keep-bytes", "drop the oldest samples beyond this; 0 is no limit")
+	f.StringVar(&o.socket, "socket", api.DefaultSocket, "control socket for inspect and top")
+	f.StringVar(&o.listen, "listen", "", "serve metrics and health over HTTP, such as 127.0.0.1:9400")
+	f.StringVar(&o.act, "act", "off", "off; this version does not act yet")
+	f.BoolVar(&o.keepCaps, "keep-capabilities", false, "do not give up capabilities after start")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more, verifier messages included")
+	f.String("config", defaultConfig, "YAML file with settings")
+	if !o.top {
+		f.BoolVar(&o.top, "top", false, "show the queues in this terminal")
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := loadSettings(cmd); err != nil {
+			return err
+		}
+		if err := o.check(); err != nil {
+			return usageError(err)
+		}
+		return trace(cmd.Context(), o, cmd.ErrOrStderr())
+	}
+}
+
+func (o *runOptions) check() error {
+	if o.exact != "off" && o.exact != "on" {
+		return fmt.Errorf("--exact %q: want off or on", o.exact)
+	}
+	switch o.act {
+	case "off":
+	case "dry-run", "on":
+		return fmt.Errorf("--act %s: this version measures and does not act yet: leave it off", o.act)
+	default:
+		return fmt.Errorf("--act %q: want off", o.act)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+)
+
+// defaultConfig is read when it exists; one named with --config must exist.
+const defaultConfig = "/etc/seer/seer.yaml"
+
+// loadSettings fills in the flags that the command line left alone: from SEER_*
+// in the environment (--cpu-budget is SEER_CPU_BUDGET), then from the YAML file,
+// whose keys are the flags' names.
+func loadSettings(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	path, err := flags.GetString("config")
+	if err != nil {
+		return err
+	}
+	if env := os.Getenv("SEER_CONFIG"); env != "" && !flags.Changed("config") {
+		path = env
+	}
+	file, err := readConfig(path, flags.Changed("config"))
+	if err != nil {
+		return usageError(err)
+	}
+	for key := range file {
+		if flags.Lookup(key) == nil || key == "config" {
+			return usageError(fmt.Errorf("%s: unknown setting %q: settings are the flags of `%s --help`", path, key, cmd.CommandPath()))
+		}
+	}
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || failed != nil || f.Name == "config" || f.Name == "help" {
+			return
+		}
+		name := "SEER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value, ok := os.LookupEnv(name); ok {
+			if err := flags.Set(f.Name, value); err != nil {
+				failed = usageError(fmt.Errorf("%s=%q: %w", name, value, err))
+			}
+			return
+		}
+		if value, ok := file[f.Name]; ok {
+			if err := flags.Set(f.Name, fmt.Sprint(value)); err != nil {
+				failed = usageError(fmt.Errorf("%s: %s: %w", path, f.Name, err))
+			}
+		}
+	})
+	return failed
+}
+
+func readConfig(path string, must bool) (map[string]any, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !must {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	settings := map[string]any{}
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		return nil, fmt.Errorf("config %s: %w", path, err)
+	}
+	for key, value := range settings {
+		switch value.(type) {
+		case string, bool, int, float64:
+		default:
+			return nil, fmt.Errorf("config %s: %s: want one value, not %T", path, key, value)
+		}
+	}
+	return settings, nil
+}
+
+// share is a flag for a part of the whole, written 0.5% or 0.005.
+type cpuShare float64
+
+func (s *cpuShare) String() string { return strconv.FormatFloat(float64(*s)*100, 'g', 4, 64) + "%" }
+func (s *cpuShare) Type() string   { return "percent" }
+
+func (s *cpuShare) Set(text string) error {
+	number, isPercent := strings.CutSuffix(text, "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if isPercent {
+		v /= 100
+	}
+	if err != nil || !(v > 0 && v <= 1) {
+		return fmt.Errorf("%q is not a share: want 0.5%% or 0.005, above 0 and at most 100%%", text)
+	}
+	*s = cpuShare(v)
+	return nil
+}
+
+// byteSize is a flag for an amount of data, written 512MiB or 2GB.
+type byteSize uint64
+
+var byteUnits = []struct {
+	suffix string
+	bytes  float64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
+}
+
+func (b *byteSize) Type() string { return "size" }
+
+func (b *byteSize) String() string {
+	for i := 3; i >= 0; i-- {
+		if unit := byteUnits[i]; float64(*b) >= unit.bytes {
+			return strconv.FormatFloat(float64(*b)/unit.bytes, 'g', 4, 64) + unit.suffix
+		}
+	}
+	return strconv.FormatUint(uint64(*b), 10) + "B"
+}
+
+func (b *byteSize) Set(text string) error {
+	for _, unit := range byteUnits {
+		number, ok := strings.CutSuffix(text, unit.suffix)
+		if !ok {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || v < 0 || v*unit.bytes > 1<<60 {
+			break
+		}
+		*b = byteSize(v * unit.bytes)
+		return nil
+	}
+	return fmt.Errorf("%q is not a size: want 512MiB or 2GB", text)
+}
+
+// age is a flag for a duration that may be written in days: 7d, 36h.
+type age time.Duration
+
+func (a *age) Type() string { return "age" }
+
+func (a *age) String() string {
+	if d := time.Duration(*a); d >= 48*time.Hour && d%(24*time.Hour) == 0 {
+		return strconv.Itoa(int(d/(24*time.Hour))) + "d"
+	}
+	return time.Duration(*a).String()
+}
+
+func (a *age) Set(text string) error {
+	if number, ok := strings.CutSuffix(text, "d"); ok {
+		days, err := strconv.ParseFloat(number, 64)
+		if err == nil && days >= 0 && days < 36500 {
+			*a = age(days * 24 * float64(time.Hour))
+			return nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is not an age: want 7d or 36h", text)
+	}
+	*a = age(d)
+	return nil
+}
