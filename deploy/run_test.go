@@ -23,6 +23,7 @@ import (
 
 	"seer/collector/api"
 	"seer/collector/feature"
+	"seer/test/lab"
 )
 
 // serviceUID is in the range from which systemd takes dynamic users.
@@ -63,23 +64,32 @@ type instance struct {
 	exited chan struct{} // closed after cmd.Wait
 }
 
-// start runs Seer in the sandbox with these capabilities.
-func start(t *testing.T, capabilities []cap.Value) *instance {
+// start runs Seer in the sandbox, which says everything but what to write and
+// run.
+func start(t *testing.T, box sandbox) *instance {
 	t.Helper()
 	in := &instance{exited: make(chan struct{})}
-	in.state = ownedDir(t)
-	runtimeDir := ownedDir(t)
+	in.state = ownedDir(t, box.UID)
+	runtimeDir := ownedDir(t, box.UID)
 	in.socket = filepath.Join(runtimeDir, "seer.sock")
-	in.cmd = sandbox{
-		UID: serviceUID, Capabilities: capabilities, Writable: []string{in.state, runtimeDir},
-		Argv: []string{seerBinary(t), "run", "--act", "off", "--db", in.state, "--socket", in.socket, "--listen", "127.0.0.1:0"},
-	}.command(t)
+	box.Writable = []string{in.state, runtimeDir}
+	box.Argv = []string{seerBinary(t), "run", "--act", "off", "--db", in.state, "--socket", in.socket, "--listen", "127.0.0.1:0"}
+	in.cmd = box.command(t)
 	in.cmd.Stderr = &in.stderr
 	if err := in.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	in.watch(t, syscall.SIGKILL)
 	return in
+}
+
+// unitSandbox is what seer.service grants, less one capability perhaps.
+func unitSandbox(t *testing.T, less ...cap.Value) sandbox {
+	t.Helper()
+	all := capabilities(t, service(t)["CapabilityBoundingSet"])
+	return sandbox{UID: serviceUID, Capabilities: slices.DeleteFunc(all, func(v cap.Value) bool {
+		return slices.Contains(less, v)
+	})}
 }
 
 // watch waits for the process and makes sure that it ends with the test.
@@ -98,10 +108,12 @@ func (in *instance) watch(t *testing.T, end os.Signal) {
 }
 
 // ownedDir is a folder of the service's user, as StateDirectory makes it.
-func ownedDir(t *testing.T) string {
+func ownedDir(t *testing.T, uid int) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := errors.Join(os.Chown(dir, serviceUID, serviceUID), os.Chmod(dir, 0o700)); err != nil {
+	// Its parent belongs to root alone, unlike /var/lib and /run.
+	open := os.Chmod(filepath.Dir(dir), 0o755)
+	if err := errors.Join(open, os.Chown(dir, uid, uid), os.Chmod(dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -111,41 +123,45 @@ func ownedDir(t *testing.T) string {
 // passed.
 func (in *instance) queues(t *testing.T) []api.QueueRow {
 	t.Helper()
+	return until(t, in, "queue", "valid queue", func(rows []api.QueueRow) bool {
+		return slices.ContainsFunc(rows, func(r api.QueueRow) bool { return r.Valid })
+	})
+}
+
+// until asks the instance for the rows of an object until they are as wanted.
+func until[Row any](t *testing.T, in *instance, object, what string, good func([]Row) bool) []Row {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	last := errors.New("not asked yet")
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		rows, err := askQueues(ctx, in.socket)
-		if err == nil && slices.ContainsFunc(rows, func(r api.QueueRow) bool { return r.Valid }) {
+		var rows []Row
+		err := ask(ctx, in.socket, object, &rows)
+		if err == nil && good(rows) {
 			return rows
-		}
-		if ctx.Err() == nil {
-			last = err
 		}
 		select {
 		case <-in.exited:
 			t.Fatalf("seer ended: %v", in.cmd.ProcessState)
 		case <-ctx.Done():
-			t.Fatalf("no valid queue within %s: %v (%d rows)", patience, last, len(rows))
+			t.Fatalf("no %s within %s: %v, %+v", what, patience, err, rows)
 		case <-retry.C:
 		}
 	}
 }
 
-func askQueues(ctx context.Context, socket string) ([]api.QueueRow, error) {
+func ask(ctx context.Context, socket, object string, rows any) error {
 	client, err := api.Dial(ctx, socket)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
-	doc, err := client.Get(ctx, "queue", api.Selector{})
+	doc, err := client.Get(ctx, object, api.Selector{})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var rows []api.QueueRow
-	return rows, json.Unmarshal(doc.Rows, &rows)
+	return json.Unmarshal(doc.Rows, rows)
 }
 
 // stop sends SIGTERM and returns the exit code.
@@ -173,27 +189,11 @@ func (in *instance) exitCode(t *testing.T) int {
 // more than it needs, keeps its state and ends when told.
 func TestRunsUnderTheUnit(t *testing.T) {
 	needRoot(t)
-	in := start(t, capabilities(t, service(t)["CapabilityBoundingSet"]))
+	in := start(t, unitSandbox(t))
 	rows := in.queues(t)
 	t.Logf("%d queue rows, invalid: %v", len(rows), reasons(rows))
 
-	status := processStatus(t, in.cmd.Process.Pid)
-	var keep uint64
-	for _, v := range feature.RunCapabilities() {
-		keep |= 1 << v
-	}
-	for name, most := range map[string]uint64{"CapEff": keep, "CapPrm": keep, "CapInh": 0, "CapAmb": 0} {
-		have, err := strconv.ParseUint(status[name], 16, 64)
-		if err != nil {
-			t.Fatalf("%s = %q: %v", name, status[name], err)
-		}
-		if extra := have &^ most; extra != 0 {
-			t.Errorf("%s = %#x, want no more than %#x", name, have, most)
-		}
-	}
-	if status["NoNewPrivs"] != "1" {
-		t.Errorf("NoNewPrivs = %q, want 1", status["NoNewPrivs"])
-	}
+	holdsNoMore(t, in.cmd.Process.Pid, capabilities(t, service(t)["CapabilityBoundingSet"]))
 	onlyWritable(t, in.cmd.Process.Pid, in.state, filepath.Dir(in.socket))
 
 	if code := in.stop(t); code != 0 {
@@ -207,15 +207,32 @@ func TestRunsUnderTheUnit(t *testing.T) {
 	}
 }
 
-// TestRefusesWithoutBPF checks that each capability Seer cannot do without ends
-// the start with exit code 3, which the unit does not retry, and says what to do.
-func TestRefusesWithoutBPF(t *testing.T) {
+// TestDropsAfterStart starts Seer as sudo does, as root with everything, and
+// checks that it keeps no more than it says it needs.
+func TestDropsAfterStart(t *testing.T) {
 	needRoot(t)
-	all := capabilities(t, service(t)["CapabilityBoundingSet"])
+	var all []cap.Value
+	for v := range cap.MaxBits() {
+		if in, err := cap.GetBound(v); err == nil && in {
+			all = append(all, v)
+		}
+	}
+	in := start(t, sandbox{UID: 0, Capabilities: all})
+	in.queues(t)
+	holdsNoMore(t, in.cmd.Process.Pid, feature.RunCapabilities())
+	if bounding := processStatus(t, in.cmd.Process.Pid)["CapBnd"]; bounding != fmt.Sprintf("%016x", mask(feature.RunCapabilities())) {
+		t.Errorf("CapBnd = %s, want %016x", bounding, mask(feature.RunCapabilities()))
+	}
+}
+
+// TestRefusesWithout checks that without a capability that every queue needs
+// the start ends with exit code 3, which the unit does not retry, and says what
+// to do.
+func TestRefusesWithout(t *testing.T) {
+	needRoot(t)
 	for _, missing := range []cap.Value{cap.BPF, cap.PERFMON} {
 		t.Run(missing.String(), func(t *testing.T) {
-			rest := slices.DeleteFunc(slices.Clone(all), func(v cap.Value) bool { return v == missing })
-			in := start(t, rest)
+			in := start(t, unitSandbox(t, missing))
 			if code := in.exitCode(t); code != 3 {
 				t.Errorf("exit code without %v = %d, want 3", missing, code)
 			}
@@ -223,6 +240,66 @@ func TestRefusesWithoutBPF(t *testing.T) {
 				t.Errorf("error without %v does not point to the %s", missing, want)
 			}
 		})
+	}
+}
+
+// TestNamesContainers checks what CAP_DAC_READ_SEARCH is for: with it a
+// container of containerd has its name, without it only its cgroup's.
+func TestNamesContainers(t *testing.T) {
+	needRoot(t)
+	if !lab.HasContainerd() {
+		t.Skip("needs containerd, ctr and runc (packages containerd and runc)")
+	}
+	d := lab.NewContainerd(t, t.TempDir())
+	web := d.Sockets("web")
+	web.Listen("tcp4", "127.0.0.1:0", 8)
+
+	named := func(rows []api.ContainerRow) bool {
+		return slices.ContainsFunc(rows, func(r api.ContainerRow) bool {
+			return r.Runtime == "containerd" && r.RuntimeID == web.Container.Name
+		})
+	}
+	box := unitSandbox(t)
+	box.RunRoot = d.RunRoot
+	in := start(t, box)
+	until(t, in, "container", "container of containerd "+web.Container.Name, named)
+
+	box = unitSandbox(t, cap.DAC_READ_SEARCH)
+	box.RunRoot = d.RunRoot
+	in = start(t, box)
+	path := filepath.Base(web.Container.Path)
+	until(t, in, "container", "cgroup "+path, func(rows []api.ContainerRow) bool {
+		if named(rows) {
+			t.Fatal("the container has its name without CAP_DAC_READ_SEARCH: the unit need not grant it")
+		}
+		return slices.ContainsFunc(rows, func(r api.ContainerRow) bool { return strings.HasSuffix(r.Path, path) })
+	})
+}
+
+// mask is a set of capabilities as /proc/PID/status shows it.
+func mask(values []cap.Value) uint64 {
+	var m uint64
+	for _, v := range values {
+		m |= 1 << v
+	}
+	return m
+}
+
+// holdsNoMore checks the capabilities that a process really has.
+func holdsNoMore(t *testing.T, pid int, most []cap.Value) {
+	t.Helper()
+	status := processStatus(t, pid)
+	for name, most := range map[string]uint64{"CapEff": mask(most), "CapPrm": mask(most), "CapInh": 0, "CapAmb": 0} {
+		have, err := strconv.ParseUint(status[name], 16, 64)
+		if err != nil {
+			t.Fatalf("%s = %q: %v", name, status[name], err)
+		}
+		if have&^most != 0 {
+			t.Errorf("%s = %#x, want no more than %#x", name, have, most)
+		}
+	}
+	if status["NoNewPrivs"] != "1" {
+		t.Errorf("NoNewPrivs = %q, want 1", status["NoNewPrivs"])
 	}
 }
 

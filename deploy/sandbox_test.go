@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
+
+	"seer/test/lab"
 )
 
 // launchArg makes the test binary set up a sandbox and become the program in
@@ -25,6 +27,7 @@ const launchArg = "deploy-launch"
 type sandbox struct {
 	UID          int         // user and group
 	Capabilities []cap.Value // all of its bounding, permitted, effective, inheritable and ambient sets
+	RunRoot      string      // seen as /run; empty leaves the host's
 	Writable     []string    // the only folders that are not read-only
 	Argv         []string
 }
@@ -39,7 +42,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(125)
 	}
-	os.Exit(m.Run())
+	lab.Main(m, nil)
 }
 
 // command returns a command that runs s.Argv inside the sandbox, with the
@@ -75,6 +78,11 @@ func (s sandbox) confineFiles() error {
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("private mounts: %w", err)
+	}
+	if s.RunRoot != "" {
+		if err := unix.Mount(s.RunRoot, "/run", "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind %s to /run: %w", s.RunRoot, err)
+		}
 	}
 	for _, dir := range s.Writable {
 		if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
