@@ -78,7 +78,7 @@ func capabilityChecks() []check {
 	}{
 		{cap.BPF, true, ""},
 		{cap.PERFMON, true, ""},
-		{cap.NET_ADMIN, false, "cgroup_skb and tcx programs (HTTP/2 streams, packet headers), conntrack, network limits"},
+		{cap.NET_ADMIN, false, "conntrack (edges behind NAT), cgroup_skb and tcx programs"},
 		{cap.SYS_PTRACE, false, "which process of another user holds a socket or a name space"},
 		{cap.DAC_READ_SEARCH, false, "files of other users, such as a rootless runtime's state"},
 		{cap.SYS_RESOURCE, false, "raising the limits of open files and locked memory"},

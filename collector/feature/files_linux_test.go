@@ -219,6 +219,13 @@ func TestSchedInfo(t *testing.T) {
 	findSchedInfo(fixture(t, nil)).check(t, Missing, "no such file")
 }
 
+func TestSoftnet(t *testing.T) {
+	line := strings.Repeat("00000000 ", 11)
+	findSoftnet(fixture(t, map[string]string{"proc/net/softnet_stat": line + "0000002a\n" + line + "00000000\n"})).check(t, Works, "")
+	findSoftnet(fixture(t, map[string]string{"proc/net/softnet_stat": line + "\n"})).check(t, Missing, "11 columns, want 12")
+	findSoftnet(fixture(t, nil)).check(t, Missing, "no such file")
+}
+
 func TestConntrackNotLoaded(t *testing.T) {
 	findConntrack(fixture(t, nil)).check(t, Missing, "not loaded")
 }

@@ -51,7 +51,8 @@ func TestKernelHasWhatEveryQueueNeeds(t *testing.T) {
 		"iter/bpf_sk_storage_map", "iter/task", "iter/task_file", "iter/bpf_map_elem",
 		"sk_storage in iterators", "sk_storage in tp_btf", "bpf_sock_from_file", "ring buffer",
 		"mmapable arrays", "batch map operations", "tp_btf inet_sock_set_state",
-		"tp_btf block_rq_issue", "tp_btf block_rq_complete", "tp_btf napi_poll"} {
+		"task storage",
+		"tp_btf block_rq_issue", "tp_btf block_rq_complete", "tp_btf block_rq_requeue", "tp_btf napi_poll"} {
 		report.want(t, name, Works, "")
 	}
 	for _, q := range report.Queues {

@@ -40,8 +40,8 @@ func iteratorChecks() []check {
 		}),
 		iterator("task", "5.8", []string{runQueue}, "", plain("task")),
 		iterator("task_file", "5.8", []string{epollReady}, "sockets opened before Seer", plain("task_file")),
-		iterator("unix", "5.15", nil, "unix sockets that were open before Seer and that no process holds", plain("unix")),
-		iterator("bpf_map_elem", "5.9", nil, "the cheap dump of BPF maps (batch lookups do it at more system calls)", func(*host) error {
+		iterator("unix", "5.15", nil, "nothing yet (planned: unix sockets that no process holds)", plain("unix")),
+		iterator("bpf_map_elem", "5.9", []string{epollReady}, "", func(*host) error {
 			m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "seer_probe", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 			if err != nil {
 				return fmt.Errorf("create map: %w", err)
@@ -54,7 +54,7 @@ func iteratorChecks() []check {
 
 func bpfChecks() []check {
 	return []check{
-		{group: GroupBPF, name: "sk_storage in iterators", queues: nil, loss: "sockets opened before Seer", needs: tracer,
+		{group: GroupBPF, name: "sk_storage in iterators", queues: []string{epollReady}, loss: "sockets opened before Seer", needs: tracer,
 			advice: newerKernel + " (Linux 5.11 has it)",
 			probe: func(h *host) error {
 				return probeFileSocket(h, true)
@@ -71,21 +71,24 @@ func bpfChecks() []check {
 				body = append(body, storageOf(storage)...)
 				return tryTracing(ebpf.AttachTraceRawTp, "inet_sock_set_state", append(body, returns(0)...))
 			}},
-		{group: GroupBPF, name: "bpf_sock_from_file", loss: "sockets opened before Seer", needs: tracer,
+		{group: GroupBPF, name: "bpf_sock_from_file", queues: []string{epollReady}, loss: "sockets opened before Seer", needs: tracer,
 			advice: newerKernel + " (Linux 5.11 has it)",
 			probe:  func(h *host) error { return probeFileSocket(h, false) }},
-		{group: GroupBPF, name: "ring buffer", loss: "spans, and events of containers that come and go", needs: []cap.Value{cap.BPF},
+		{group: GroupBPF, name: "task storage", queues: []string{runQueue}, needs: tracer,
+			advice: newerKernel + " (Linux 5.11 has it)",
+			probe:  func(*host) error { return features.HaveMapType(ebpf.TaskStorage) }},
+		{group: GroupBPF, name: "ring buffer", loss: "nothing yet (planned: spans)", needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.8 has it)", probe: probeRingBuffer},
-		{group: GroupBPF, name: "mmapable arrays", loss: "counters read without a system call", needs: []cap.Value{cap.BPF},
+		{group: GroupBPF, name: "mmapable arrays", queues: queueNames, needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.5 has it)", probe: probeMmapable},
 		{group: GroupBPF, name: "batch map operations", loss: "cheap reads of large maps: passes cost more", needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.6 has it)", probe: probeBatch},
-		{group: GroupBPF, name: "syscall programs", loss: "programs run on demand from user space", needs: tracer,
+		{group: GroupBPF, name: "syscall programs", loss: "nothing yet (the tests of BPF helpers run on them)", needs: tracer,
 			advice: newerKernel + " (Linux 5.14 has it)", probe: probeSyscallProgram},
-		{group: GroupBPF, name: "bpf_loop", loss: "long walks inside one program", needs: tracer,
+		{group: GroupBPF, name: "bpf_loop", loss: "nothing yet (planned: long walks inside one program)", needs: tracer,
 			advice: newerKernel + " (Linux 5.17 has it)",
 			probe:  func(*host) error { return features.HaveProgramHelper(ebpf.Syscall, asm.FnLoop) }},
-		{group: GroupBPF, name: "bpf_timer", loss: "sampling from inside the kernel", needs: tracer,
+		{group: GroupBPF, name: "bpf_timer", loss: "nothing yet (planned: sampling from inside the kernel)", needs: tracer,
 			advice: newerKernel + " (Linux 5.15 has it)", probe: probeTimer},
 		{group: GroupBPF, name: "bpf run time statistics", needs: []cap.Value{cap.SYS_ADMIN},
 			loss:   "the kernel's own account of BPF run time (Seer estimates its event cost instead)",
@@ -245,11 +248,12 @@ func hookChecks() []check {
 		tracepoint("inet_sock_set_state", socketQueues, "connections made after the start"),
 		tracepoint("block_rq_issue", []string{blockIO}, ""),
 		tracepoint("block_rq_complete", []string{blockIO}, ""),
-		tracepoint("napi_poll", nil, "the share of nic_rx that is still in the NIC's ring"),
-		{group: GroupHook, name: "cgroup_skb", loss: "requests multiplexed over HTTP/2 (one connection counts as one request)",
+		tracepoint("block_rq_requeue", []string{blockIO}, ""),
+		tracepoint("napi_poll", nil, "nothing yet (planned: packets still in the NIC's ring)"),
+		{group: GroupHook, name: "cgroup_skb", loss: "nothing yet (planned: requests multiplexed over HTTP/2)",
 			needs: []cap.Value{cap.BPF, cap.NET_ADMIN}, config: []string{"CONFIG_CGROUP_BPF"},
 			advice: "mount cgroup v2, and use a kernel with CONFIG_CGROUP_BPF", probe: probeCgroupSKB},
-		{group: GroupHook, name: "tcx", loss: "which container a packet is for on shared and overlay NICs",
+		{group: GroupHook, name: "tcx", loss: "nothing yet (planned: whose packet it is on overlay NICs)",
 			needs: []cap.Value{cap.BPF, cap.NET_ADMIN}, config: []string{"CONFIG_NET_XGRESS"},
 			advice: newerKernel + " (Linux 6.6 has it)", probe: probeTCX},
 	}

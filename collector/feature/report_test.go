@@ -22,9 +22,9 @@ func mixed() *Report {
 		{Group: GroupCapability, Name: "CAP_NET_ADMIN", Verdict: Missing, Reason: "not in this process's effective set",
 			Loss: "cgroup_skb and tcx programs (HTTP/2 streams, packet headers), conntrack, network limits", Advice: "run as root (sudo)"},
 		{Group: GroupHook, Name: "tp_btf block_rq_issue", Verdict: Unknown, Reason: "refused to a process without CAP_BPF", Queues: []string{blockIO}, Advice: "run as root"},
-		{Group: GroupHook, Name: "tp_btf block_rq_complete", Verdict: Missing, Reason: "not supported", Queues: []string{blockIO}, Advice: newerKernel},
-		{Group: GroupRequest, Name: "tp_btf sock_recv_length", Verdict: Missing, Reason: "not found", Loss: exactLoss, CoveredBy: "fexit", Advice: newerKernel},
-		{Group: GroupRequest, Name: "fexit tcp_recvmsg", Verdict: Works, Loss: exactLoss},
+		{Group: GroupHook, Name: "tp_btf block_rq_complete", Verdict: Missing, Reason: "not supported", Queues: []string{blockIO}, Advice: "use a newer kernel"},
+		{Group: GroupRequest, Name: "tp_btf sock_recv_length", Verdict: Missing, Reason: "not found", Loss: "exact mode", CoveredBy: "fexit", Advice: "use a newer kernel"},
+		{Group: GroupRequest, Name: "fexit tcp_recvmsg", Verdict: Works, Loss: "exact mode"},
 		{Group: GroupField, Name: "softnet_data", Verdict: Unknown, Queues: []string{nicRx}, Reason: "no kernel BTF to look in"},
 		{Group: GroupHost, Name: "disk space", Verdict: Missing, Reason: "0.5 GiB free at /var/lib/" + strings.Repeat("very-long-name-", 6) + ", want 1 GiB"},
 	}}

@@ -53,6 +53,8 @@ func resourceChecks() []check {
 			advice: "on a CPU with RDT or MPAM: mount -t resctrl resctrl /sys/fs/resctrl", fact: findResctrl},
 		{group: GroupResource, name: "scheduler accounting", queues: []string{runQueue},
 			advice: "use a kernel with CONFIG_SCHEDSTATS, or boot with delayacct", fact: findSchedInfo},
+		{group: GroupResource, name: "softnet_stat", queues: []string{nicRx}, advice: newerKernel + " (Linux 5.10 has the backlog's length)",
+			fact: findSoftnet},
 		{group: GroupResource, name: "conntrack", loss: "edges behind NAT: a ClusterIP shows as the peer",
 			advice: "only needed on hosts with NAT: load nf_conntrack and nf_conntrack_netlink, run with CAP_NET_ADMIN", fact: findConntrack},
 	}
@@ -191,6 +193,23 @@ func findSchedInfo(h *host) finding {
 		return finding{Unknown, fmt.Sprintf("/proc/1/schedstat holds %q, want three numbers", strings.TrimSpace(string(data)))}
 	case f[2] == "0":
 		return finding{Missing, "the kernel does not count run delays (/proc/1/schedstat is zero)"}
+	}
+	return finding{Works, ""}
+}
+
+// softnetColumns is how many columns a line of softnet_stat has at least where
+// it tells the length of the backlog (softnet_seq_show, net/core/net-procfs.c).
+const softnetColumns = 12
+
+// findSoftnet looks for the length of the softirq backlog.
+func findSoftnet(h *host) finding {
+	data, err := os.ReadFile(h.path("proc/net/softnet_stat"))
+	if err != nil {
+		return classify(err, nil, h.caps)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	if n := len(strings.Fields(line)); n < softnetColumns {
+		return finding{Missing, fmt.Sprintf("/proc/net/softnet_stat has %d columns, want %d", n, softnetColumns)}
 	}
 	return finding{Works, ""}
 }
