@@ -37,6 +37,11 @@ measures by itself until it ends. Press ? for the keys and the columns.`,
 	f.StringVar(&opts.Sort, "sort", opts.Sort, "column to sort by")
 	f.StringVar(&opts.Filter, "filter", "", "show only names with these words")
 	f.IntVar(&opts.Width, "width", 0, "width of --once (default the terminal's, or 80)")
+	for flag, words := range map[string][]string{"sort": top.SortNames(), "group": {"container", "service"}} {
+		if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // the flag is defined above
+		}
+	}
 	return cmd
 }
 

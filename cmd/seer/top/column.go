@@ -127,6 +127,15 @@ func queueTitle(q collector.Queue) string {
 	return q.String()
 }
 
+// SortNames lists the columns that --sort accepts.
+func SortNames() []string {
+	names := make([]string, len(tableColumns))
+	for i := range tableColumns {
+		names[i] = strings.ToLower(tableColumns[i].title)
+	}
+	return names
+}
+
 // columnByTitle finds a column as the command line names it, in any case.
 func columnByTitle(title string) (int, bool) {
 	for i := range tableColumns {

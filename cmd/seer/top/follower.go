@@ -46,7 +46,7 @@ func (f *follower) run(ctx context.Context, feed Feed, out chan<- update) {
 		if feed != nil {
 			err = f.read(ctx, feed, out, &attempt)
 			f.set(nil)
-			feed.Close()
+			_ = feed.Close() // it is broken or no longer wanted
 		}
 		for feed = nil; feed == nil; {
 			attempt++

@@ -12,8 +12,9 @@ import (
 // redrawEvery limits drawing to four times a second; a key draws at once.
 const redrawEvery = 250 * time.Millisecond
 
-// socketsEvery is how often the sockets of the detail page are asked for.
-const socketsEvery = time.Second
+// socketsEvery is how often the sockets of the detail page are asked for: Seer
+// walks all sockets of the host for each answer.
+const socketsEvery = 2 * time.Second
 
 // socketsAnswer is what Seer said about the sockets of a line.
 type socketsAnswer struct {
@@ -129,7 +130,7 @@ func (u *ui) event(ev tcell.Event) command {
 		case commandRepaint:
 			u.screen.Sync()
 		case commandSuspend:
-			u.suspend()
+			return u.suspend()
 		default:
 			return c
 		}
@@ -137,26 +138,28 @@ func (u *ui) event(ev tcell.Event) command {
 	return commandNone
 }
 
-// suspend gives the terminal back to the shell until it continues top.
-func (u *ui) suspend() {
+// suspend gives the terminal back to the shell until it continues top. A
+// terminal that cannot be had again ends it.
+func (u *ui) suspend() command {
 	if err := u.screen.Suspend(); err != nil {
-		return
+		return commandNone
 	}
 	stopSelf()
-	u.screen.Resume()
+	if err := u.screen.Resume(); err != nil {
+		return commandQuit
+	}
+	return commandNone
 }
 
 // askSockets asks for the sockets of the detail page when they are old. Only
-// one question is open at any time; a pause asks none.
+// one question is open at any time, and a pause asks no second one.
 func (u *ui) askSockets(ctx context.Context, answers chan<- socketsAnswer) {
 	m := u.model
-	if m.page != pageDetail || u.asking || m.link.err != nil || m.frozen != nil && m.sockets != nil {
+	if m.page != pageDetail || u.asking || m.link.err != nil {
 		return
 	}
-	if m.sockets != nil && time.Since(u.asked) < socketsEvery {
-		return
-	}
-	if m.socketsErr != nil && time.Since(u.asked) < socketsEvery {
+	known := m.sockets != nil || m.socketsErr != nil
+	if known && (m.frozen != nil || time.Since(u.asked) < socketsEvery) {
 		return
 	}
 	u.asking, u.asked = true, time.Now()

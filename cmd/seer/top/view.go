@@ -247,15 +247,11 @@ func (m *model) follow() {
 	m.arrange()
 }
 
-// Sort sets the order by a column's title, for the command line.
+// sortBy sets the order by a column's title, for the command line.
 func (m *model) sortBy(title string) error {
 	i, ok := columnByTitle(title)
 	if !ok {
-		var titles []string
-		for _, c := range tableColumns {
-			titles = append(titles, strings.ToLower(c.title))
-		}
-		return fmt.Errorf("--sort %q: no such column: it is one of %s", title, strings.Join(titles, ", "))
+		return fmt.Errorf("--sort %q: no such column: it is one of %s", title, strings.Join(SortNames(), ", "))
 	}
 	m.sort = i
 	m.follow()

@@ -253,3 +253,26 @@ func TestPause(t *testing.T) {
 		}
 	}
 }
+
+func TestWrap(t *testing.T) {
+	fields := []string{"service web", "12 containers", "web-0", "web-1", "web-2"}
+	for _, tt := range []struct {
+		width, most int
+		want        []string
+	}{
+		{80, 1, []string{"service web  12 containers  web-0  web-1  web-2"}},
+		{30, 3, []string{"service web  12 containers", "web-0  web-1  web-2"}},
+		{30, 1, []string{"service w…ntainers  and 3 more"}},
+		{12, 9, []string{"service web", "12 con…iners", "web-0  web-1", "web-2"}},
+	} {
+		got := wrap(fields, tt.width, tt.most, '…')
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("wrap(width %d, %d lines) (-want +got):\n%s", tt.width, tt.most, diff)
+		}
+		for _, line := range got {
+			if len([]rune(line)) > tt.width {
+				t.Errorf("wrap(width %d) = %q, too wide", tt.width, line)
+			}
+		}
+	}
+}
