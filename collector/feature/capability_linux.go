@@ -78,9 +78,9 @@ func capabilityChecks() []check {
 	}{
 		{cap.BPF, true, ""},
 		{cap.PERFMON, true, ""},
-		{cap.NET_ADMIN, false, "conntrack (edges behind NAT), cgroup_skb and tcx programs"},
-		{cap.SYS_PTRACE, false, "which process of another user holds a socket or a name space"},
-		{cap.DAC_READ_SEARCH, false, "files of other users, such as a rootless runtime's state"},
+		{cap.NET_ADMIN, false, "nothing yet (planned: conntrack, cgroup_skb and tcx programs)"},
+		{cap.SYS_PTRACE, false, "nothing yet (planned: which process holds a socket)"},
+		{cap.DAC_READ_SEARCH, false, "containers' names, where a runtime's state belongs to another user"},
 		{cap.SYS_RESOURCE, false, "raising the limits of open files and locked memory"},
 		{cap.SYS_ADMIN, false, "the kernel's own account of BPF run time (Seer estimates its event cost instead)"},
 	}

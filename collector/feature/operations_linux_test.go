@@ -209,11 +209,17 @@ func (r *running) operations(h *host) []step {
 			if err != nil {
 				return err
 			}
+			if r.inCgroup == nil {
+				return fs.ErrPermission // loading it was refused
+			}
 			l, err := link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupInetIngress, Program: r.inCgroup})
 			return closing(l, err)
 		}},
 		{"load and attach cgroup_skb", func() error { return probeCgroupSKB(h) }},
 		{"attach loaded tcx", func() error {
+			if r.onLo == nil {
+				return ebpf.ErrNotSupported
+			}
 			l, err := link.AttachTCX(link.TCXOptions{Interface: 1, Program: r.onLo, Attach: ebpf.AttachTCXIngress})
 			return closing(l, err)
 		}},

@@ -22,14 +22,14 @@ func StartCapabilities() []cap.Value {
 	)
 }
 
-// RunCapabilities are what a running Seer keeps.
+// RunCapabilities are what a running Seer keeps: what it uses today. Add
+// CAP_NET_ADMIN with the first cgroup_skb program or conntrack query, and
+// CAP_SYS_PTRACE with the first look at /proc/PID/{fd,ns,exe} of other users.
 func RunCapabilities() []cap.Value {
 	return []cap.Value{
 		cap.BPF,             // load on demand; before 5.19 any bpf(2) call where unprivileged BPF is off
 		cap.PERFMON,         // load and attach request hooks on demand, perf events of a culprit
-		cap.NET_ADMIN,       // cgroup_skb and tcx on demand, conntrack
-		cap.SYS_PTRACE,      // /proc/PID/{fd,ns,exe} of other users
-		cap.DAC_READ_SEARCH, // directories of other users, /proc/PID/fd among them
+		cap.DAC_READ_SEARCH, // state of runtimes, which gives containers their names
 	}
 }
 
