@@ -22,20 +22,20 @@ func socketsWorkload(w *Worker) error {
 		return err
 	}
 	return w.Serve(map[string]Handler{
-		"listen":    handle(opListen),
-		"connect":   handle(opConnect),
-		"accept":    handle(opAccept),
-		"pair":      handle(opPair),
-		"send":      handle(opSend),
-		"receive":   handle(opReceive),
-		"fill":      handle(opFill),
-		"close":     handle(opClose),
-		"eventfds":  handle(opEventFDs),
-		"epoll":     handle(opEpoll),
-		"epollwait": handle(opEpollWait),
-		"give":      handle(opGive),
-		"take":      handle(opTake),
-		"stat":      handle(opStat),
+		"listen":    Handle(opListen),
+		"connect":   Handle(opConnect),
+		"accept":    Handle(opAccept),
+		"pair":      Handle(opPair),
+		"send":      Handle(opSend),
+		"receive":   Handle(opReceive),
+		"fill":      Handle(opFill),
+		"close":     Handle(opClose),
+		"eventfds":  Handle(opEventFDs),
+		"epoll":     Handle(opEpoll),
+		"epollwait": Handle(opEpollWait),
+		"give":      Handle(opGive),
+		"take":      Handle(opTake),
+		"stat":      Handle(opStat),
 	})
 }
 

@@ -177,6 +177,9 @@ func (c *Container) limitCPU(h hierarchies, cpus float64) error {
 	return nil
 }
 
+// PIDs returns the processes that are in the container now.
+func (c *Container) PIDs() []int { return cgroupPIDs(c.Path) }
+
 // Run starts any program in the container; the end of the test kills it.
 func (c *Container) Run(cmd *exec.Cmd) error {
 	if err := c.spawn(cmd); err != nil {

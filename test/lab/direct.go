@@ -147,13 +147,13 @@ func directWorkload(w *Worker) error {
 		}
 	}
 	return w.Serve(map[string]Handler{
-		"go": handle(func(any) (any, error) {
+		"go": Handle(func(any) (any, error) {
 			for i := range args.Threads {
 				go write(i)
 			}
 			return nil, nil
 		}),
-		"usage": handle(func(any) (WriteUsage, error) {
+		"usage": Handle(func(any) (WriteUsage, error) {
 			return WriteUsage{time.Now(), writes.Load(), time.Duration(inside.Load())}, nil
 		}),
 	})

@@ -212,8 +212,8 @@ func (w *Worker) Serve(ops map[string]Handler) error {
 	}
 }
 
-// handle makes a Handler of a typed function.
-func handle[A, R any](f func(A) (R, error)) Handler {
+// Handle makes a Handler of a typed function.
+func Handle[A, R any](f func(A) (R, error)) Handler {
 	return func(raw json.RawMessage) (any, error) {
 		var args A
 		if err := json.Unmarshal(raw, &args); err != nil {

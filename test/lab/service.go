@@ -107,8 +107,8 @@ func serviceWorkload(w *Worker) error {
 		}
 	}()
 	return w.Serve(map[string]Handler{
-		"addr":  handle(func(any) (string, error) { return l.Addr().String(), nil }),
-		"truth": handle(book.intervals),
+		"addr":  Handle(func(any) (string, error) { return l.Addr().String(), nil }),
+		"truth": Handle(book.intervals),
 	})
 }
 
@@ -171,7 +171,7 @@ func loadWorkload(w *Worker) error {
 		}()
 	}
 	begun.Wait()
-	return w.Serve(map[string]Handler{"truth": handle(book.intervals)})
+	return w.Serve(map[string]Handler{"truth": Handle(book.intervals)})
 }
 
 // arrive makes requests due at the configured rate. It catches up after

@@ -5,7 +5,10 @@ package lab
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,23 +44,41 @@ type Usage struct {
 	At    time.Time
 	CPU   time.Duration // on a CPU
 	Delay time.Duration // runnable and waiting for one, as of each thread's last run
+
+	// Others is the same delay of the process's other threads, which sleep
+	// but for the runtime's housekeeping.
+	Others time.Duration
 }
 
-// Usage sums /proc/PID/task/TID/schedstat over the spinning threads.
+// Usage sums /proc/PID/task/TID/schedstat over the threads.
 func (s *Spinners) Usage() Usage {
 	s.t.Helper()
 	u := Usage{At: time.Now()}
-	for _, tid := range s.TIDs {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", s.PID))
+	if err != nil {
+		s.t.Fatalf("list threads: %v", err)
+	}
+	spinning := 0
+	for _, task := range tasks {
 		var cpu, delay int64
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/schedstat", s.PID, tid))
+		text, err := os.ReadFile(filepath.Join(task, "schedstat"))
 		if err == nil {
 			_, err = fmt.Sscan(strings.TrimSpace(string(text)), &cpu, &delay)
 		}
 		if err != nil {
-			s.t.Fatalf("read schedstat of thread %d: %v", tid, err)
+			s.t.Fatalf("read schedstat: %v", err)
 		}
+		tid, _ := strconv.Atoi(filepath.Base(task))
+		if !slices.Contains(s.TIDs, tid) {
+			u.Others += time.Duration(delay)
+			continue
+		}
+		spinning++
 		u.CPU += time.Duration(cpu)
 		u.Delay += time.Duration(delay)
+	}
+	if spinning != len(s.TIDs) {
+		s.t.Fatalf("%d of %d threads still spin", spinning, len(s.TIDs))
 	}
 	return u
 }
@@ -91,6 +112,6 @@ func spinWorkload(w *Worker) error {
 		all[i] = <-tids
 	}
 	return w.Serve(map[string]Handler{
-		"threads": handle(func(any) ([]int, error) { return all, nil }),
+		"threads": Handle(func(any) ([]int, error) { return all, nil }),
 	})
 }
