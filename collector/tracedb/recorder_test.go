@@ -411,3 +411,12 @@ func TestConsumeDoesNotAllocate(t *testing.T) {
 		t.Errorf("Consume allocates %v times a tick, want 0", n)
 	}
 }
+
+// contextCancelled returns a context that has ended: Run then writes what is
+// queued and returns.
+func contextCancelled(t testing.TB) (context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx, cancel
+}

@@ -65,10 +65,16 @@ func writeChild() {
 // TestKill9 kills a writing process twenty times. Each time every acknowledged
 // batch must be there, whole, and no part of any other.
 func TestKill9(t *testing.T) {
+	t.Logf("%d batches acknowledged over 20 kills", killRounds(t, 20))
+}
+
+// killRounds returns the number of batches acknowledged over all rounds.
+func killRounds(t testing.TB, rounds int) int {
+	t.Helper()
 	dir := t.TempDir()
 	acknowledged := -1
 	rng := rand.New(rand.NewPCG(9, 9))
-	for round := range 20 {
+	for round := range rounds {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "SEER_TEST_CHILD=write", "SEER_TEST_DIR="+dir, fmt.Sprintf("SEER_TEST_FIRST=%d", acknowledged+1))
 		cmd.Stderr = os.Stderr
@@ -103,12 +109,12 @@ func TestKill9(t *testing.T) {
 		}
 		acknowledged = checkBatches(t, dir, acknowledged)
 	}
-	t.Logf("%d batches acknowledged over 20 kills", acknowledged+1)
+	return acknowledged + 1
 }
 
 // checkBatches opens the database after a crash and returns the last batch in
 // it: one more than was acknowledged may be there.
-func checkBatches(t *testing.T, dir string, acknowledged int) int {
+func checkBatches(t testing.TB, dir string, acknowledged int) int {
 	t.Helper()
 	db := mustOpen(t, dir, Options{})
 	defer db.Close()
