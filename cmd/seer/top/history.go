@@ -40,7 +40,7 @@ func newSeries() *series {
 }
 
 // put writes one interval. Slots that were skipped since the last one become
-// unmeasured.
+// unmeasured. The baseline learns from means; nil teaches it nothing.
 func (s *series) put(slot int64, peaks, means *[collector.NumQueues]float32) {
 	from := max(s.last+1, slot-columns+1)
 	for q := range s.peaks {
@@ -48,7 +48,7 @@ func (s *series) put(slot int64, peaks, means *[collector.NumQueues]float32) {
 			s.peaks[q][at%columns] = unmeasured
 		}
 		s.peaks[q][slot%columns] = peaks[q]
-		if means[q] >= 0 {
+		if means != nil && means[q] >= 0 {
 			s.learn(collector.Queue(q), means[q], 1)
 		}
 	}

@@ -17,6 +17,7 @@ type recorder struct {
 	tracks   map[key]*track
 	lines    [2][]*track // published, by grouping, in no order
 	sockets  int
+	hold     bool     // publish only when told to
 	tick     uint64   // ticks added
 	touched  []*track // services of the tick being added; reused
 }
@@ -26,13 +27,14 @@ func newRecorder(interval time.Duration) *recorder {
 }
 
 // add takes one tick and reports whether an interval was published. The first
-// tick is published at once, so that there is something to see.
+// tick is published at once, so that there is something to see, and counts in
+// its interval all the same.
 func (r *recorder) add(f *Frame) bool {
 	slot := f.Time.UnixNano() / int64(r.interval)
 	first := r.frame == nil
 	published := first
-	if !first && slot != r.slot {
-		r.publish()
+	if !first && slot != r.slot && !r.hold {
+		r.publish(true)
 		published = true
 	}
 	r.frame, r.slot = f, slot
@@ -56,7 +58,7 @@ func (r *recorder) add(f *Frame) bool {
 		f.Past = nil
 	}
 	if first {
-		r.publish()
+		r.publish(false)
 	}
 	return published
 }
@@ -97,9 +99,9 @@ func (r *recorder) track(k key) *track {
 	return t
 }
 
-// publish closes the interval: what was seen in it becomes the table, and what
-// has not been seen for a whole history is forgotten.
-func (r *recorder) publish() {
+// publish makes what was seen in the interval the table, and forgets what has
+// not been seen for a whole history. complete ends the interval.
+func (r *recorder) publish(complete bool) {
 	r.shown = r.slot
 	for g := range r.lines {
 		r.lines[g] = r.lines[g][:0]
@@ -113,11 +115,11 @@ func (r *recorder) publish() {
 			r.lines[byService] = append(r.lines[byService], t)
 		default:
 			r.lines[byContainer] = append(r.lines[byContainer], t)
-			t.publish(r.slot, r.tracks[key{service: t.container.Service}])
+			t.publish(r.slot, r.tracks[key{service: t.container.Service}], complete)
 		}
 	}
 	for _, t := range r.lines[byService] {
-		t.publish(r.slot, nil)
+		t.publish(r.slot, nil, complete)
 	}
 }
 

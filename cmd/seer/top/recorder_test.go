@@ -58,14 +58,13 @@ func TestInterval(t *testing.T) {
 	if !r.add(oneQueue(epoch.Add(time.Second), q, nil)) {
 		t.Fatal("the next interval's first tick did not publish the last interval")
 	}
-	// The first tick was published on its own, so it is not in this one.
 	tests := []struct {
 		key  key
 		want stat
 	}{
-		{key{id: 1}, stat{depth: 9, mean: 5, max: 18, limit: 50, in: 30, out: 20, wait: 10 * time.Millisecond, valid: true, score: 0.1}},
+		{key{id: 1}, stat{depth: 9, mean: 4.5, max: 18, limit: 50, in: 30, out: 20, wait: 10 * time.Millisecond, valid: true, score: 0.09}},
 		{key{id: 2}, stat{depth: 1, mean: 1, max: 1, limit: 50, in: 10, out: 60, wait: 2 * time.Millisecond, valid: true, score: 0.02}},
-		{key{service: "web"}, stat{depth: 10, mean: 53. / 9, max: 19, limit: 100, in: 350. / 9, out: 660. / 9, wait: 4181818, valid: true, partial: true, score: 0.1}},
+		{key{service: "web"}, stat{depth: 10, mean: 5.4, max: 19, limit: 100, in: 39, out: 74, wait: 4162162, valid: true, partial: true, score: 0.09}},
 	}
 	for _, tt := range tests {
 		got := line(t, r, tt.key).stats[q]
@@ -86,6 +85,25 @@ func near(a, b stat) bool {
 	return close(a.depth, b.depth) && close(a.mean, b.mean) && close(a.max, b.max) && close(a.limit, b.limit) &&
 		close(a.in, b.in) && close(a.out, b.out) && (a.wait-b.wait).Abs() < time.Microsecond &&
 		a.valid == b.valid && a.partial == b.partial && close(a.score, b.score)
+}
+
+// TestFirstTickEndsItsInterval holds that a tick which was shown at once still
+// counts when its interval ends right after it.
+func TestFirstTickEndsItsInterval(t *testing.T) {
+	const q = collector.QueueOutstanding
+	cells := map[*container.Container]collector.Cell{web0: {Mean: 3, Valid: true}}
+	r := newRecorder(time.Second)
+	r.add(oneQueue(epoch.Add(950*time.Millisecond), q, cells))
+	if !r.add(oneQueue(epoch.Add(1050*time.Millisecond), q, cells)) {
+		t.Fatal("the interval did not end")
+	}
+	l := line(t, r, key{id: 1})
+	if got := l.stats[q]; !near(got, stat{mean: 3, valid: true}) {
+		t.Errorf("stats = %+v, want the first tick's mean of 3", got)
+	}
+	if got := l.history.at(q, r.shown); got != 3 {
+		t.Errorf("peak = %v, want 3", got)
+	}
 }
 
 // TestGone holds that a container disappears with the first interval without

@@ -158,6 +158,7 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var first time.Time
+	m.live.hold = true
 	for frame, err := range feed.Frames(ctx, every) {
 		if err != nil {
 			return err
@@ -173,6 +174,7 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 	if m.live.frame == nil {
 		return fmt.Errorf("no tick arrived: %w", context.Cause(ctx))
 	}
+	m.live.publish(true)
 	m.arrange()
 	m.batch = true
 	var g grid

@@ -98,11 +98,11 @@ func (t *track) addMember(cells *[collector.NumQueues]collector.Cell) {
 	}
 }
 
-// publish turns the collected interval into stats and one column of history,
-// and starts the next. A container tells its service, which is published
+// publish turns the collected interval into stats and one column of history;
+// complete starts the next and lets the baseline learn from it. A container tells its service, which is published
 // later, how contended it is: one replica in trouble must not disappear in
 // the sum of many. It is nil for a service.
-func (t *track) publish(slot int64, service *track) {
+func (t *track) publish(slot int64, service *track, complete bool) {
 	var peaks, means [collector.NumQueues]float32
 	t.hot = -1
 	for q := range t.sums {
@@ -132,7 +132,11 @@ func (t *track) publish(slot int64, service *track) {
 		t.stats[q] = s
 		peaks[q], means[q] = float32(sum.peak), float32(s.mean)
 	}
+	clear(t.memberScores[:])
+	if !complete {
+		t.history.put(slot, &peaks, nil)
+		return
+	}
 	t.history.put(slot, &peaks, &means)
 	clear(t.sums[:])
-	clear(t.memberScores[:])
 }
