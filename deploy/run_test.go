@@ -243,6 +243,26 @@ func TestRefusesWithout(t *testing.T) {
 	}
 }
 
+// TestRefusesOldKernel runs where socket storage cannot be used from tracing
+// programs: the start ends with the code that the unit does not retry.
+func TestRefusesOldKernel(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: as another user every start is refused")
+	}
+	if kernelAtLeast(t, 5, 11) {
+		t.Skip("needs a kernel before Linux 5.11")
+	}
+	dir := t.TempDir()
+	out, err := exec.Command(seerBinary(t), "run", "--db", dir, "--socket", filepath.Join(dir, "s")).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("seer run = %v, want exit code 3", err)
+	}
+	if !bytes.Contains(out, []byte("not supported by this kernel")) {
+		t.Errorf("seer run wrote %q, want it to say that the kernel does not support it", out)
+	}
+}
+
 // TestNamesContainers checks what CAP_DAC_READ_SEARCH is for: with it a
 // container of containerd has its name, without it only its cgroup's.
 func TestNamesContainers(t *testing.T) {

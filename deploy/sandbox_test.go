@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -158,15 +157,21 @@ func needRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to build the sandbox: sudo go test ./deploy")
 	}
+	if !kernelAtLeast(t, 5, 12) {
+		t.Skip("needs Linux 5.12 (mount_setattr)")
+	}
+}
+
+// kernelAtLeast compares the running kernel's release.
+func kernelAtLeast(t *testing.T, major, minor int) bool {
+	t.Helper()
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var major, minor int
-	if _, err := fmt.Sscanf(string(release), "%d.%d", &major, &minor); err != nil {
+	var a, b int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &a, &b); err != nil {
 		t.Fatalf("kernel release %q: %v", release, err)
 	}
-	if major < 5 || major == 5 && minor < 12 {
-		t.Skipf("needs Linux 5.12 (mount_setattr), running %s", strings.TrimSpace(string(release)))
-	}
+	return a > major || a == major && b >= minor
 }

@@ -17,6 +17,7 @@ import (
 type kernelFiles struct {
 	release string // from the modules' folder
 	vmlinuz []byte
+	config  []byte            // the kernel's configuration
 	modules map[string][]byte // module name to file as packaged, perhaps .xz
 }
 
@@ -73,6 +74,10 @@ func (f *kernelFiles) readTar(r io.Reader) error {
 		switch {
 		case strings.HasPrefix(base, "vmlinuz"):
 			if f.vmlinuz, err = io.ReadAll(tr); err != nil {
+				return err
+			}
+		case base == "config", strings.HasPrefix(base, "config-"):
+			if f.config, err = io.ReadAll(tr); err != nil {
 				return err
 			}
 		case strings.HasSuffix(base, ".ko"), strings.HasSuffix(base, ".ko.xz"):

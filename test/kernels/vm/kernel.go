@@ -39,7 +39,7 @@ type Image struct {
 	Name    string
 	Release string // as uname -r prints it
 	Vmlinux string // uncompressed ELF: boots three times faster than the bzImage
-	Modules string // cpio archive: /lib/modules/*.ko and their index
+	System  string // cpio archive: /lib/modules with an index, /boot/config-RELEASE
 }
 
 // Find returns the kernel of that name.
@@ -76,13 +76,15 @@ func Prepare(k Kernel, cacheDir string, update bool) (Image, error) {
 	img := Image{
 		Name:    k.Name,
 		Vmlinux: filepath.Join(dir, "vmlinux"),
-		Modules: filepath.Join(dir, "modules.cpio"),
+		System:  filepath.Join(dir, "system.cpio"),
 	}
-	// The release file is written last, so its presence means complete.
+	// The release file is written last, so both together mean complete.
 	releaseFile := filepath.Join(dir, "release")
 	if b, err := os.ReadFile(releaseFile); err == nil && !update {
-		img.Release = string(b)
-		return img, nil
+		if _, err := os.Stat(img.System); err == nil {
+			img.Release = string(b)
+			return img, nil
+		}
 	}
 	debs, err := download(k, filepath.Join(cacheDir, "apt"), dir)
 	if err != nil {
@@ -101,8 +103,9 @@ func Prepare(k Kernel, cacheDir string, update bool) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("kernel %s: vmlinuz: %w", k.Name, err)
 	}
-	modules, err := packModules(files.modules)
-	if err != nil {
+	var system Archive
+	system.File("/boot/config-"+files.release, 0o644, files.config)
+	if err := packModules(&system, files.modules); err != nil {
 		return Image{}, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
 	for _, f := range []struct {
@@ -110,7 +113,7 @@ func Prepare(k Kernel, cacheDir string, update bool) (Image, error) {
 		data []byte
 	}{
 		{img.Vmlinux, elf},
-		{img.Modules, modules},
+		{img.System, system.Bytes()},
 		{releaseFile, []byte(files.release)},
 	} {
 		if err := os.WriteFile(f.path, f.data, 0o644); err != nil {

@@ -39,10 +39,10 @@ type moduleInfo struct {
 	aliases []string
 }
 
-// packModules returns a cpio archive with the wanted modules, expanded, and an
-// index for init: one line per module, "name depends,... alias alias ...",
+// packModules adds the wanted modules to the archive, expanded, and an index for
+// init: one line per module, "name depends,... alias alias ...",
 // with "-" for no dependency. Dependencies come before their dependents.
-func packModules(all map[string][]byte) ([]byte, error) {
+func packModules(archive *Archive, all map[string][]byte) error {
 	infos := map[string]moduleInfo{}
 	data := map[string][]byte{}
 	var order []string
@@ -74,7 +74,7 @@ func packModules(all map[string][]byte) ([]byte, error) {
 	}
 	for _, name := range wantedModules {
 		if err := visit(name); err != nil {
-			return nil, err
+			return err
 		}
 	}
 
@@ -86,13 +86,12 @@ func packModules(all map[string][]byte) ([]byte, error) {
 		}
 		fmt.Fprintln(&index, strings.Join(append([]string{name, depends}, infos[name].aliases...), " "))
 	}
-	var archive Archive
 	archive.Dir("/lib/modules")
 	archive.File("/lib/modules/index", 0o644, index.Bytes())
 	for _, name := range slices.Sorted(maps.Keys(data)) {
 		archive.File("/lib/modules/"+name+".ko", 0o644, data[name])
 	}
-	return archive.Bytes(), nil
+	return nil
 }
 
 func readModuleInfo(ko []byte) (moduleInfo, error) {

@@ -132,7 +132,7 @@ func qemuArgs(cfg Config, initrd, kernelLog string) []string {
 	}
 }
 
-// writeInitramfs joins the modules, init, the job and the caller's files.
+// writeInitramfs joins the kernel's own files, init, the job and the caller's files.
 func writeInitramfs(cfg Config, dir string) (string, error) {
 	var own Archive
 	own.Char("/dev/console", 5, 1)
@@ -151,11 +151,11 @@ func writeInitramfs(cfg Config, dir string) (string, error) {
 	own.File("/etc/hosts", 0o644, []byte("127.0.0.1 localhost\n::1 localhost\n"))
 	own.File("/etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\n"))
 	own.File("/etc/group", 0o644, []byte("root:x:0:\n"))
-	modules, err := os.ReadFile(cfg.Image.Modules)
+	system, err := os.ReadFile(cfg.Image.System)
 	if err != nil {
 		return "", err
 	}
-	parts := [][]byte{modules, own.Bytes()}
+	parts := [][]byte{system, own.Bytes()}
 	if cfg.Files != nil {
 		parts = append(parts, cfg.Files.Bytes())
 	}
