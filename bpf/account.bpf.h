@@ -35,8 +35,9 @@ struct {
 	__type(value, __u32);
 } container_slots SEC(".maps");
 
-/* Slots that hold no container. A stack, so that low slots are used first and
- * the rows in use stay close together. Writer: Go. Reader: slot_of().
+/* Slots given back. The last one given back is used first, then the lowest that
+ * was never used, so the rows in use stay close together. Writer: Go, slot_of().
+ * Reader: slot_of().
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK);
@@ -201,8 +202,18 @@ static __noinline int slot_of(__u64 owner)
 	if (found)
 		return *found;
 	if (bpf_map_pop_elem(&free_slots, &slot)) {
-		count_loss(LOSS_CONTAINERS_FULL);
-		return -1;
+		struct family_stats *stats = family(FAMILY_SOCKET);
+
+		if (!stats)
+			return -1;
+		if (stats->high < CONTAINERS_MAX)
+			slot = __sync_fetch_and_add(&stats->high, 1);
+		else
+			slot = CONTAINERS_MAX;
+		if (slot >= CONTAINERS_MAX) {
+			count_loss(LOSS_CONTAINERS_FULL);
+			return -1;
+		}
 	}
 	if (bpf_map_update_elem(&container_slots, &owner, &slot, BPF_NOEXIST)) {
 		/* Another CPU was first. */

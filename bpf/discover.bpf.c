@@ -5,6 +5,7 @@
  * instances, which have no birth event.
  */
 #include "epoll.bpf.h"
+#include "owner.bpf.h"
 #include "socket.bpf.h"
 
 /* A descriptor of Seer's own that is an epoll instance. Its file operations
@@ -20,27 +21,6 @@ __u64 walked_task = 0;
 __u64 walked_scan = 0;
 __u64 walked_owner = 0;
 
-/* Decides whether the process in hand is the owner of an object. The owner
- * stays while each scan finds it holding the object; an owner not seen since
- * the scan before the last one is replaced. Init holds the sockets it passes
- * on to services, so it is an owner only for want of another.
- */
-static __always_inline bool takes(__u64 *owner, __u32 *confirmed, bool weak, __u64 holder,
-				  bool init, __u32 scan)
-{
-	if (*owner == holder) {
-		*confirmed = scan;
-		return false;
-	}
-	if (*owner && init)
-		return false;
-	if (*owner && !weak && *confirmed + 1 >= scan)
-		return false;
-	*owner = holder;
-	*confirmed = scan;
-	return true;
-}
-
 static __always_inline void discover_epoll(struct file *file, __u64 holder, bool init, __u32 scan)
 {
 	__u64 key = (__u64)BPF_CORE_READ(file, private_data);
@@ -53,8 +33,11 @@ static __always_inline void discover_epoll(struct file *file, __u64 holder, bool
 		index = *known;
 	} else {
 		if (bpf_map_pop_elem(&free_epolls, &index)) {
-			count_loss(LOSS_EPOLLS_FULL);
-			return;
+			if (!stats || stats->high >= EPOLLS_MAX) {
+				count_loss(LOSS_EPOLLS_FULL);
+				return;
+			}
+			index = stats->high++; /* one discovery runs at a time */
 		}
 		if (bpf_map_update_elem(&epoll_indices, &key, &index, BPF_NOEXIST)) {
 			count_loss(LOSS_EPOLLS_FULL);
@@ -74,8 +57,6 @@ static __always_inline void discover_epoll(struct file *file, __u64 holder, bool
 	state->owner = holder;
 	state->confirmed = scan;
 	state->ep = key;
-	if (stats && index >= stats->high)
-		stats->high = index + 1;
 }
 
 /* An adopted TCP socket is a server when its local port is being listened on

@@ -42,7 +42,7 @@ struct {
 	__type(value, __u32);
 } epoll_indices SEC(".maps");
 
-/* Indices that hold no instance, lowest on top. Writer: Go. Reader: discover. */
+/* Indices given back. Writer: Go, discover. Reader: discover. */
 struct {
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, EPOLLS_MAX);

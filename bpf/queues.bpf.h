@@ -103,5 +103,5 @@ struct family_stats {
 	__u64 visited;		/* objects met, all passes */
 	__u64 measured;		/* of these, read rather than taken from cache or skipped */
 	__u64 unowned;		/* of these, not yet assigned to a container */
-	__u64 high;		/* epoll: every index in use is below */
+	__u64 high;		/* socket: slots, epoll: indices; every one in use is below */
 };

@@ -6,6 +6,7 @@
  */
 #include "exact.bpf.h"
 #include "compat.bpf.h"
+#include "rotation.bpf.h"
 #include "verdict.bpf.h"
 
 #define UNIX_SKBS_MAX 32
@@ -294,21 +295,6 @@ static __always_inline void add_cached(struct container_row *row, struct socket_
 	}
 	add_depth(&row->cells[QUEUE_RECEIVE], pass, state->receive_bytes, 0);
 	add_depth(&row->cells[QUEUE_UNREAD_REQUESTS], pass, state->unread_requests, 0);
-}
-
-/* Whether the budget lets this pass read the socket (DESIGN.md section 3.3). */
-static __always_inline bool skips(const struct control *ctl, struct socket_state *state, __u64 pass)
-{
-	__u32 turn;
-
-	if (ctl->subset_count <= 1 && ctl->quiet_every <= 1)
-		return false;
-	if (!state->phase)
-		state->phase = bpf_get_prandom_u32() | 1;
-	turn = state->phase + (__u32)pass;
-	if (ctl->subset_count > 1 && turn % ctl->subset_count)
-		return true;
-	return ctl->quiet_every > 1 && state->quiet > ctl->quiet_every && turn % ctl->quiet_every;
 }
 
 /* One pass over the tracked sockets. */
