@@ -43,7 +43,7 @@ func TestRunQueue(t *testing.T) {
 			took := to.At.Sub(from.At)
 			want := n - float64(to.CPU-from.CPU)/float64(took) + float64(to.Others-from.Others)/float64(took)
 			// A tick at either end that is not whole, and turns of some ms.
-			if got := mean(cells); got < want-.3 || got > want+.3 {
+			if got, _ := mean(cells); got < want-.3 || got > want+.3 {
 				t.Errorf("run_queue(%s) = mean %.2f over %d ticks, want %.2f of %d threads", c.Name, got, len(cells), want, n)
 			}
 			waited := 0.0 // thread-seconds a second, by Little's law from the waits themselves
@@ -57,7 +57,7 @@ func TestRunQueue(t *testing.T) {
 				t.Errorf("run_queue(%s) shows no run delay, schedstat %v", c.Name, to.Delay-from.Delay)
 			}
 			for _, idle := range []*lab.Container{w.server, w.neighbour} {
-				if got := mean(tr.over(t, idle, collector.QueueRun, from.At, to.At)); got > .05 {
+				if got, _ := mean(tr.over(t, idle, collector.QueueRun, from.At, to.At)); got > .05 {
 					t.Errorf("run_queue(%s) = mean %.3f, want 0: its threads sleep", idle.Name, got)
 				}
 			}
@@ -87,7 +87,8 @@ func TestBlockIO(t *testing.T) {
 	cells := tr.over(t, disk, collector.QueueBlockIO, from.At, to.At)
 
 	took := to.At.Sub(from.At).Seconds()
-	share := float64(len(cells)) * tick.Seconds() / took
+	got, length := mean(cells)
+	share := length.Seconds() / took
 	departed := 0.0
 	for _, c := range cells {
 		departed += c.Departures
@@ -100,7 +101,6 @@ func TestBlockIO(t *testing.T) {
 		t.Errorf("block_io(%s) departures = %.0f, want the process's %.0f writes", disk.Name, departed, writes)
 	}
 	inside := (to.Inside - from.Inside).Seconds() / took
-	got := mean(cells)
 	if got <= 0 || got > inside*1.05 {
 		t.Errorf("block_io(%s) = mean %.2f, want at most the %.2f calls in progress", disk.Name, got, inside)
 	}

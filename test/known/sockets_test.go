@@ -21,6 +21,9 @@ var families = map[string]family{
 	"v4":        {"tcp4", "127.0.0.1:0", "tcp4", "127.0.0.1"},
 	"v6":        {"tcp6", "[::1]:0", "tcp6", "[::1]"},
 	"v4-mapped": {"tcp6", "[::]:0", "tcp4", "127.0.0.1"},
+	// Go servers listen on a Multipath TCP socket, behind which the listener
+	// proper is one that no descriptor names; their peers speak plain TCP.
+	"multipath": {"mptcp4", "127.0.0.1:0", "tcp4", "127.0.0.1"},
 }
 
 func TestTCP(t *testing.T) {
@@ -36,6 +39,10 @@ func TestTCP(t *testing.T) {
 		"throttled":  throttled,
 	}
 	for name, f := range families {
+		if name == "multipath" && !lab.HasMPTCP() {
+			t.Log("not supported: no Multipath TCP")
+			continue
+		}
 		cases["backlog-"+name] = func(t *testing.T) func(*testing.T, *tracer) { return neverAccepted(t, f) }
 		for _, k := range []int{1, 17, 200} {
 			cases[fmt.Sprintf("held-%s-%d", name, k)] = func(t *testing.T) func(*testing.T, *tracer) { return held(t, f, k) }

@@ -185,16 +185,22 @@ func (tr *tracer) expect(t *testing.T, demands ...expect) {
 	})
 }
 
+// sampled is one queue of one container in one tick.
+type sampled struct {
+	collector.Cell
+	length time.Duration // of the tick
+}
+
 // over collects the cells of one queue of one container in the whole ticks
 // between from and to; it waits for the last of them.
-func (tr *tracer) over(t *testing.T, c *lab.Container, q collector.Queue, from, to time.Time) []collector.Cell {
+func (tr *tracer) over(t *testing.T, c *lab.Container, q collector.Queue, from, to time.Time) []sampled {
 	t.Helper()
 	tr.waitTicks(t, func(s snapshot) (bool, string) {
 		return s.end.After(to), fmt.Sprintf("last tick ended %v before %v", to.Sub(s.end), to)
 	})
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	var cells []collector.Cell
+	var cells []sampled
 	for _, s := range tr.recent {
 		if s.start.Before(from) || s.end.After(to) {
 			continue
@@ -203,7 +209,7 @@ func (tr *tracer) over(t *testing.T, c *lab.Container, q collector.Queue, from, 
 		if !ok || !row.Cells[q].Valid {
 			t.Fatalf("%v(%s) in the tick at %v = no row or not valid", q, c.Name, s.start)
 		}
-		cells = append(cells, row.Cells[q])
+		cells = append(cells, sampled{row.Cells[q], s.end.Sub(s.start)})
 	}
 	if len(cells) == 0 {
 		t.Fatalf("no whole tick between %v and %v", from, to)
@@ -211,11 +217,11 @@ func (tr *tracer) over(t *testing.T, c *lab.Container, q collector.Queue, from, 
 	return cells
 }
 
-// mean returns the mean depth over cells of equal length.
-func mean(cells []collector.Cell) float64 {
-	sum := 0.0
+// mean returns the mean depth over the ticks and their length.
+func mean(cells []sampled) (depth float64, length time.Duration) {
 	for _, c := range cells {
-		sum += c.Mean
+		depth += c.Mean * c.length.Seconds()
+		length += c.length
 	}
-	return sum / float64(len(cells))
+	return depth / length.Seconds(), length
 }

@@ -40,22 +40,25 @@ func socketsWorkload(w *Worker) error {
 }
 
 // sockaddr converts the text form of an address for one of our networks.
-func sockaddr(network, addr string) (domain, kind int, sa unix.Sockaddr, err error) {
+func sockaddr(network, addr string) (domain, kind, protocol int, sa unix.Sockaddr, err error) {
 	switch network {
 	case "unix", "unixpacket", "unixgram":
 		kind = map[string]int{"unix": unix.SOCK_STREAM, "unixpacket": unix.SOCK_SEQPACKET, "unixgram": unix.SOCK_DGRAM}[network]
-		return unix.AF_UNIX, kind, &unix.SockaddrUnix{Name: "@" + addr}, nil
-	case "tcp4", "tcp6":
+		return unix.AF_UNIX, kind, 0, &unix.SockaddrUnix{Name: "@" + addr}, nil
+	case "tcp4", "tcp6", "mptcp4":
 		ap, err := netip.ParseAddrPort(addr)
 		if err != nil {
-			return 0, 0, nil, err
+			return 0, 0, 0, nil, err
 		}
-		if network == "tcp4" {
-			return unix.AF_INET, unix.SOCK_STREAM, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().Unmap().As4()}, nil
+		if network == "mptcp4" {
+			protocol = unix.IPPROTO_MPTCP
 		}
-		return unix.AF_INET6, unix.SOCK_STREAM, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}, nil
+		if network != "tcp6" {
+			return unix.AF_INET, unix.SOCK_STREAM, protocol, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().Unmap().As4()}, nil
+		}
+		return unix.AF_INET6, unix.SOCK_STREAM, 0, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}, nil
 	}
-	return 0, 0, nil, fmt.Errorf("no network %q", network)
+	return 0, 0, 0, nil, fmt.Errorf("no network %q", network)
 }
 
 // localAddr returns a descriptor's own address, empty where it has none.
@@ -97,11 +100,11 @@ func ready(fd int, events int16) error {
 }
 
 func opListen(a listenArgs) (Socket, error) {
-	domain, kind, sa, err := sockaddr(a.Network, a.Addr)
+	domain, kind, protocol, sa, err := sockaddr(a.Network, a.Addr)
 	if err != nil {
 		return Socket{}, err
 	}
-	fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return Socket{}, fmt.Errorf("socket: %w", err)
 	}
@@ -117,18 +120,18 @@ func opListen(a listenArgs) (Socket, error) {
 }
 
 func opConnect(a connectArgs) ([]Socket, error) {
-	domain, kind, sa, err := sockaddr(a.Network, a.Addr)
+	domain, kind, protocol, sa, err := sockaddr(a.Network, a.Addr)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Socket, 0, a.N)
 	for range a.N {
-		fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 		if err != nil {
 			return nil, fmt.Errorf("socket: %w", err)
 		}
 		if a.From != "" {
-			_, _, from, err := sockaddr(a.Network, a.From)
+			_, _, _, from, err := sockaddr(a.Network, a.From)
 			if err != nil {
 				return nil, err
 			}
@@ -169,7 +172,7 @@ func opAccept(a fdCount) ([]Socket, error) {
 }
 
 func opPair(network string) ([2]Socket, error) {
-	_, kind, _, err := sockaddr(network, "")
+	_, kind, _, _, err := sockaddr(network, "")
 	if err != nil {
 		return [2]Socket{}, err
 	}

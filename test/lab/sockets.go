@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sockets is a process that makes exactly the socket system calls it is told
@@ -41,14 +43,25 @@ type listenArgs struct {
 }
 
 // Listen opens a listening socket; it accepts nothing until Accept. network
-// is tcp4, tcp6 (which takes v4-mapped peers too when addr is [::]), unix,
-// unixpacket or unixgram (bound, nothing to accept). A unix address is a
+// is tcp4, tcp6 (which takes v4-mapped peers too when addr is [::]), mptcp4
+// (as every Go server does since 1.24), unix, unixpacket or unixgram (bound,
+// nothing to accept). A unix address is a
 // name, put into the abstract namespace.
 func (s *Sockets) Listen(network, addr string, backlog int) Socket {
 	s.t.Helper()
 	var out Socket
 	s.Call("listen", listenArgs{network, addr, backlog}, &out)
 	return out
+}
+
+// HasMPTCP says whether the kernel offers Multipath TCP.
+func HasMPTCP() bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
 }
 
 type connectArgs struct {

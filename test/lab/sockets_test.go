@@ -15,8 +15,12 @@ func TestNeverAccepted(t *testing.T) {
 		{"v4", "tcp4", "127.0.0.1:0", "tcp4", "127.0.0.1"},
 		{"v6", "tcp6", "[::1]:0", "tcp6", "[::1]"},
 		{"v4-mapped", "tcp6", "[::]:0", "tcp4", "127.0.0.1"},
+		{"multipath", "mptcp4", "127.0.0.1:0", "tcp4", "127.0.0.1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.network == "mptcp4" && !HasMPTCP() {
+				t.Skip("not supported: no Multipath TCP")
+			}
 			server := NewContainer(t, "server", Options{}).Sockets()
 			client := NewContainer(t, "client", Options{}).Sockets()
 			l := server.Listen(tt.network, tt.listen, 61)

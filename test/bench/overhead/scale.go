@@ -1,0 +1,126 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"seer/collector"
+	"seer/test/lab"
+)
+
+// measureScale measures what the tracer itself uses, by number of sockets:
+// the CPU time of a pass per socket with a budget that never limits, and with
+// the default budget what is used of it and what was given up.
+func measureScale(t lab.TB) {
+	var figures []string
+	figure := func(format string, args ...any) { figures = append(figures, "BENCH "+fmt.Sprintf(format, args...)) }
+	tracer := lab.NewContainer(t, "tracer", lab.Options{})
+	crowd := &crowd{t: t}
+	fmt.Println("| sockets | us/socket/pass | RSS MB | peak MB | default budget: used % of limit | passes /s | gave up |")
+	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+	for _, n := range []int{1_000, 10_000, 20_000, 50_000} {
+		crowd.grow(n)
+		full := observe(t, tracer, tracerConfig{Budget: 1}, 5*time.Second)
+		perSocket := full.socketCPU.Seconds() * 1e6 / float64(full.passes) / float64(full.sockets)
+		limited := observe(t, tracer, tracerConfig{}, 10*time.Second)
+		used := limited.cpu.Seconds() / limited.took.Seconds() / float64(runtime.NumCPU()) / limited.cost.BudgetShare * 100
+		fmt.Printf("| %d | %.3f | %.0f | %.0f | %.0f | %.0f | %s |\n", full.sockets, perSocket,
+			mb(limited.rss), mb(limited.peak), used, float64(limited.passes)/limited.took.Seconds(), strings.Join(limited.cost.GaveUp, "; "))
+		figure("sampler_us_per_socket_%d %.4g us", n, perSocket)
+		figure("budget_used_%d %.4g %%", n, used)
+		figure("rss_%d %.4g MB", n, mb(limited.rss))
+		figure("rss_peak_%d %.4g MB", n, mb(limited.peak))
+	}
+	fmt.Println(strings.Join(figures, "\n"))
+}
+
+func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
+
+// observation is what a tracer used over an interval.
+type observation struct {
+	took      time.Duration
+	cpu       time.Duration // of the whole process
+	socketCPU time.Duration // of the socket passes
+	passes    int64
+	sockets   int64
+	cost      collector.Cost
+	rss, peak int64
+}
+
+// settle is how long the budget controller gets before it is judged.
+const settle = 10 * time.Second
+
+// observe runs a fresh tracer, so that its peak memory is its own.
+func observe(t lab.TB, c *lab.Container, cfg tracerConfig, length time.Duration) observation {
+	p := c.Start("tracer", nil)
+	defer p.Stop()
+	p.Call("on", cfg, nil)
+	pause(t, settle)
+	report := func() (r tracerReport, cpu time.Duration) {
+		p.Call("report", nil, &r)
+		cpu, err := cpuTime(c)
+		if err != nil {
+			t.Fatalf("CPU time of the tracer: %v", err)
+		}
+		return r, cpu
+	}
+	start := time.Now()
+	a, cpuA := report()
+	pause(t, length)
+	b, cpuB := report()
+	return observation{
+		took: time.Since(start), cpu: cpuB - cpuA, socketCPU: socketProbe(t, b).CPU - socketProbe(t, a).CPU,
+		passes: b.Passes - a.Passes, sockets: b.Sockets, cost: b.Cost, rss: b.RSSBytes, peak: b.HWMBytes,
+	}
+}
+
+func socketProbe(t lab.TB, r tracerReport) collector.Probe {
+	for _, p := range r.Probes {
+		if p.Name == "socket" {
+			return p
+		}
+	}
+	t.Fatalf("the tracer reports no socket probe")
+	return collector.Probe{}
+}
+
+func pause(t lab.TB, length time.Duration) {
+	select {
+	case <-time.After(length):
+	case <-t.Context().Done():
+		t.Fatalf("interrupted")
+	}
+}
+
+// crowd is a growing number of idle connections over loopback, in containers
+// of a few thousand each: a process may not hold more descriptors than that.
+type crowd struct {
+	t       lab.TB
+	sockets int
+}
+
+// pairsEach is the connections per container.
+const pairsEach = 2_500
+
+func (c *crowd) grow(sockets int) {
+	for c.sockets < sockets {
+		pairs := min(pairsEach, (sockets-c.sockets)/2)
+		p := lab.NewContainer(c.t, "crowd", lab.Options{}).Sockets()
+		l := p.Listen("tcp4", "127.0.0.1:0", 1024)
+		for left := pairs; left > 0; {
+			n := min(left, 500)
+			out := p.Connect("tcp4", l.Addr, n)
+			in := p.Accept(l, n)
+			p.Send(out, 10)
+			p.Receive(in, 10)
+			p.Send(in, 10)
+			p.Receive(out, 10)
+			left -= n
+		}
+		c.sockets += 2 * pairs
+	}
+}
