@@ -11,7 +11,7 @@ type pace struct {
 	Exact       bool    // 1. request hooks
 	PassHz      float64 // 2. socket passes per second, wanted rate down to MinPassHz
 	QuietEvery  uint32  // 3. sockets that were quiet are read every n-th pass
-	SubsetCount uint32  // 4. one socket in n is read per pass, the rest stand as last read
+	SubsetCount uint32  // 4. each pass is spread over n visits, at the lowest rate
 }
 
 // Bounds of a pace, and what makes it change.
@@ -19,6 +19,8 @@ const (
 	maxQuietEvery  = 16
 	maxSubsetCount = 64
 	relaxMargin    = 1.3 // something is taken back only if it then fits with this much to spare
+	minStep        = 0.5 // one decision changes the pass rate by no more than these factors
+	maxStep        = 1.5
 )
 
 // spending is what was measured since the last decision, in CPU time.
@@ -49,45 +51,82 @@ func (s spending) total() float64 {
 // is the pace without one; floor is the lowest pass rate, in Hz. It is pure:
 // the same spending gives the same pace.
 //
-// What the passes may cost is the budget less what does not depend on them.
-// The rate that this pays for decides: below the floor a pass must become
-// cheaper, and when there is plenty something is taken back.
+// The rate that the budget pays for decides: below the floor a pass must become
+// cheaper, and when there is plenty something is taken back. It is estimated as
+// if everything but the event-driven programs grew with the rate. Part of it
+// does not, so one step goes only part of the way; but to take a cost for fixed
+// that grows with the rate would overshoot, and swing for ever where that cost
+// is more than a pass's own.
 func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	next := now
 	if now.Exact && s.total() > budget {
 		next.Exact = false
 		return next // measure again without it before giving up more
 	}
-	if s.Passes == 0 || s.Sockets <= 0 {
+	spent := s.share(s.Sockets + s.Others + s.Process)
+	if s.Passes == 0 || spent <= 0 {
 		return next
 	}
-	left := budget - s.share(s.Others+s.Process+s.Hooks)
-	perPass := s.share(s.Sockets) / float64(s.Passes) * s.Wall.Seconds() // share x seconds
-	affordable := left / perPass
+	left := budget - s.share(s.Hooks)
+	affordable := float64(s.Passes) / s.Wall.Seconds() * left / spent
 
 	floor = min(floor, wanted.PassHz)
+	plenty := affordable > 2*relaxMargin*floor
 	switch {
-	case affordable < floor:
-		switch {
-		case next.QuietEvery < maxQuietEvery:
-			next.QuietEvery *= 2
-		case next.SubsetCount < maxSubsetCount:
-			next.SubsetCount *= 2
-		}
-	case affordable > 2*relaxMargin*floor && next.SubsetCount > wanted.SubsetCount:
+	case affordable < floor && next.QuietEvery < maxQuietEvery:
+		next.QuietEvery *= 2
+	case affordable < floor && next.SubsetCount < maxSubsetCount:
+		next.SubsetCount *= 2
+	case plenty && next.SubsetCount > wanted.SubsetCount:
 		next.SubsetCount /= 2
-	case affordable > 2*relaxMargin*floor && next.SubsetCount == wanted.SubsetCount && next.QuietEvery > wanted.QuietEvery:
+		affordable /= 2 // a pass may cost twice as much from now on
+	case plenty && next.QuietEvery > wanted.QuietEvery:
 		next.QuietEvery /= 2
+		affordable /= 2
 	}
 	next.PassHz = math.Min(wanted.PassHz, math.Max(floor, affordable))
 	// Do not chase noise: a change of less than a tenth is none.
 	if math.Abs(next.PassHz-now.PassHz) < 0.1*now.PassHz && next.PassHz < wanted.PassHz && next.PassHz > floor {
 		next.PassHz = now.PassHz
 	}
-	if !now.Exact && wanted.Exact && next.PassHz == wanted.PassHz && s.total()*relaxMargin < budget {
-		next.Exact = true
-	}
+	next.Exact = now.Exact || wanted.Exact && now == next && now.PassHz == wanted.PassHz &&
+		now.QuietEvery == wanted.QuietEvery && now.SubsetCount == wanted.SubsetCount && s.total()*relaxMargin < budget
 	return next
+}
+
+// exactRetry says when request hooks that the budget dropped may be tried
+// again. What they cost is known only while they run, so that a host that
+// cannot afford them would drop and try them for ever: the pause doubles when
+// they are dropped again soon.
+type exactRetry struct {
+	pause time.Duration
+	until time.Time
+}
+
+// Bounds of the pause. Hooks that lasted as long as the last pause did not
+// fail soon.
+const (
+	minExactPause = time.Minute
+	maxExactPause = time.Hour
+)
+
+func (r *exactRetry) dropped(now time.Time) {
+	if now.Sub(r.until) > r.pause {
+		r.pause = 0
+	}
+	r.pause = min(max(minExactPause, 2*r.pause), maxExactPause)
+	r.until = now.Add(r.pause)
+}
+
+func (r *exactRetry) waiting(now time.Time) bool { return now.Before(r.until) }
+
+// passesIn returns how many passes a tick takes at a rate, at least one. What
+// is left of a pass is carried to the next tick.
+func passesIn(tick time.Duration, hz float64, carry *float64) int {
+	due := tick.Seconds()*hz + *carry
+	n := max(1, int(due+1e-9))
+	*carry = max(0, due-float64(n))
+	return n
 }
 
 // gaveUp says in words what a pace gives up against the one wanted.
