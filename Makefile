@@ -32,7 +32,7 @@ test: ## install what the tests need, then run them all, kernels in VMs included
 	test/run
 
 .PHONY: lint
-lint: ## go vet, staticcheck and golangci-lint
+lint: ## format, vet, builds for other systems, golangci-lint
 	test/lint
 
 .PHONY: generate
@@ -44,6 +44,35 @@ generate: ## rebuild the BPF objects and the manual pages that are committed
 kernels: ## run the privileged tests on every kernel of the matrix
 	test/install kernels
 	test/kernels/matrix all
+
+# Figures come last, one a line: BENCH name value unit.
+FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); else { print; fflush() } } \
+	END { for (i = 1; i <= n; i++) print figure[i] }'
+
+.PHONY: bench
+bench: bench-tracedb bench-passive bench-overhead ## all benchmarks: an hour, with nothing beside them
+
+.PHONY: bench-overhead
+bench-overhead: ## what tracing costs redis, nginx and memcached, and Seer itself at 50,000 sockets
+	test/install bench
+	mkdir -p bin
+	go build -o bin/overhead ./test/bench/overhead
+	{ $(SUDO) bin/overhead $(ARGS); $(SUDO) bin/overhead -scale; } | $(FIGURES)
+
+.PHONY: bench-passive
+bench-passive: ## how right passive mode is, against a server that counts for itself
+	mkdir -p bin
+	go build -o bin/passive ./test/bench/passive
+	$(SUDO) bin/passive $(ARGS) | $(FIGURES)
+
+.PHONY: bench-tracedb
+bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
+	go test -run '^$$' -bench . -benchtime 1x ./collector/tracedb/embedded | $(FIGURES)
+
+.PHONY: soak
+soak: build ## 20 minutes of containers, connections and processes that come and go
+	go build -o bin/soak ./test/soak
+	$(SUDO) bin/soak -seer bin/seer $(ARGS) | $(FIGURES)
 
 .PHONY: clean
 clean: ## remove what was built; .cache keeps downloads
