@@ -46,9 +46,9 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Tick < MinTick || c.Tick > MaxTick:
 		return c, fmt.Errorf("tick %v: out of range, give %v to %v", c.Tick, MinTick, MaxTick)
-	case c.PassHz < 0.1 || c.PassHz > 1000:
+	case !(c.PassHz >= 0.1 && c.PassHz <= 1000): // NaN is neither
 		return c, fmt.Errorf("pass rate %v Hz: out of range, give 0.1 to 1000", c.PassHz)
-	case c.CPUBudget < 0 || c.CPUBudget > 1:
+	case !(c.CPUBudget >= 0 && c.CPUBudget <= 1):
 		return c, fmt.Errorf("cpu budget %v: not a share of the host's CPU, give 0 to 1", c.CPUBudget)
 	}
 	return c, nil

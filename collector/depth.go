@@ -16,6 +16,10 @@ func (c counts) area(now uint64) uint64 {
 	return c.arrivals*now - c.in - (c.departures*now - c.out)
 }
 
+// lateShare of an interval is how long after its end an event may be stamped
+// and still be among the counters read: they are read after the clock.
+const lateShare = 0.1
+
 // meanDepth is the mean depth of a queue between two readings of its counters.
 //
 // A counter and its sum of times are two words: a reading between the two is
@@ -26,14 +30,15 @@ func meanDepth(then, now counts, start, end uint64) float64 {
 	before := float64(int64(then.arrivals - then.departures))
 	after := float64(int64(now.arrivals - now.departures))
 	if end <= start {
-		return after
+		return max(0, after)
 	}
 	mean := float64(int64(now.area(end)-then.area(start))) / float64(end-start)
-	highest := before + float64(now.arrivals-then.arrivals)
-	if mean < -1e-6 || mean > highest+1e-6 {
-		return (before + after) / 2
+	arrived, departed := float64(now.arrivals-then.arrivals), float64(now.departures-then.departures)
+	highest := max(before, 0) + arrived
+	if mean < -lateShare*arrived-1e-6 || mean > highest+lateShare*departed+1e-6 {
+		mean = (before + after) / 2
 	}
-	return max(0, mean)
+	return min(max(0, mean), highest)
 }
 
 // littleWait is the mean time in the queue of those that left it during an
