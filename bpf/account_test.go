@@ -25,7 +25,31 @@ func loadAccount(t *testing.T, change ...func(*ebpf.CollectionSpec)) *testAccoun
 	var o testAccountObjects
 	loadTest(t, spec, err, &o)
 	t.Cleanup(func() { o.Close() })
+	neverUsed(t, &o, 0)
 	return &o
+}
+
+// neverUsed leaves n slots that no container has had, the highest ones.
+func neverUsed(t *testing.T, o *testAccountObjects, n uint64) {
+	t.Helper()
+	stats := testAccountFamilyStats{High: containersMax - n}
+	if err := o.Families.Put(uint32(testAccountFamilyIdFAMILY_SOCKET), &stats); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const containersMax = 4096 // CONTAINERS_MAX
+
+// Slots given back are used first, then those that were never used.
+func TestSlotOfNeverUsed(t *testing.T) {
+	o := loadAccount(t)
+	neverUsed(t, o, 2)
+	offer(t, o, 7)
+	for i, want := range []int32{7, containersMax - 2, containersMax - 1, -1} {
+		if got := slotOf(t, o, uint64(900+i)); got != want {
+			t.Errorf("slot_of, container %d = %d, want %d", i, got, want)
+		}
+	}
 }
 
 func TestAddDepth(t *testing.T) {

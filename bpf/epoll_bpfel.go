@@ -42,7 +42,7 @@ type EpollControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	SubsetCount        uint32
+	Pad                uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32

@@ -89,7 +89,7 @@ struct control {
 	__u64 pass_ns[FAMILY_MAX];	/* when it began, CLOCK_MONOTONIC */
 	__u64 previous_ns[FAMILY_MAX];	/* when the one before began */
 	__u32 quiet_every;		/* visit sockets that were quiet every n-th pass; 1: always */
-	__u32 subset_count;		/* visit one socket in subset_count per pass; 1: all */
+	__u32 pad;
 	__u32 exact;			/* request hooks count when set; another number each time */
 	__u32 yield_every;		/* end a read after this many objects, so that others can run */
 	/* How to name the container of a task (container.Choice): an index into

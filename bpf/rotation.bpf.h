@@ -7,9 +7,7 @@
 /* Whether the budget lets this pass read the socket (DESIGN.md section 3.3). */
 static __always_inline bool skips(const struct control *ctl, struct socket_state *state, __u64 pass)
 {
-	__u32 turn;
-
-	if (ctl->subset_count <= 1 && ctl->quiet_every <= 1)
+	if (ctl->quiet_every <= 1 || state->quiet <= ctl->quiet_every)
 		return false;
 	if (!state->phase) {
 		/* Every bit counts: with a bit that is always set, half of the
@@ -18,8 +16,5 @@ static __always_inline bool skips(const struct control *ctl, struct socket_state
 		if (!state->phase)
 			state->phase = 1;
 	}
-	turn = state->phase + (__u32)pass;
-	if (ctl->subset_count > 1 && turn % ctl->subset_count)
-		return true;
-	return ctl->quiet_every > 1 && state->quiet > ctl->quiet_every && turn % ctl->quiet_every;
+	return (state->phase + (__u32)pass) % ctl->quiet_every;
 }

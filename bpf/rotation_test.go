@@ -5,7 +5,7 @@ package bpf
 import "testing"
 
 const (
-	testSockets = 64  // TEST_SOCKETS
+	testSockets = 64 // TEST_SOCKETS
 	testPasses  = 128
 )
 
@@ -40,17 +40,12 @@ func TestRotationReadsEachSocketOnceInN(t *testing.T) {
 		args testVerdictRotationArgs
 		n    int
 	}{
-		{"all", testVerdictRotationArgs{SubsetCount: 1, QuietEvery: 1}, 1},
-		{"all, before the first pace", testVerdictRotationArgs{}, 1},
-		{"subset of 2", testVerdictRotationArgs{SubsetCount: 2, QuietEvery: 1}, 2},
-		{"subset of 8", testVerdictRotationArgs{SubsetCount: 8, QuietEvery: 1}, 8},
-		{"subset of 64", testVerdictRotationArgs{SubsetCount: 64, QuietEvery: 1}, 64},
-		{"subset of 8 where pass numbers outgrow 32 bits", testVerdictRotationArgs{SubsetCount: 8, Pass: 1<<32 - 60}, 8},
-		{"quiet ones", testVerdictRotationArgs{SubsetCount: 1, QuietEvery: 16, Quiet: 1000}, 16},
-		{"quiet for just too short", testVerdictRotationArgs{SubsetCount: 1, QuietEvery: 16, Quiet: 16}, 1},
-		{"quiet for just long enough", testVerdictRotationArgs{SubsetCount: 1, QuietEvery: 16, Quiet: 17}, 16},
-		{"quiet ones of a smaller subset", testVerdictRotationArgs{SubsetCount: 4, QuietEvery: 16, Quiet: 1000}, 16},
-		{"quiet ones of a larger subset", testVerdictRotationArgs{SubsetCount: 64, QuietEvery: 16, Quiet: 1000}, 64},
+		{"all", testVerdictRotationArgs{QuietEvery: 1, Quiet: 1000}, 1},
+		{"all, before the first pace", testVerdictRotationArgs{Quiet: 1000}, 1},
+		{"quiet ones", testVerdictRotationArgs{QuietEvery: 16, Quiet: 1000}, 16},
+		{"quiet for just too short", testVerdictRotationArgs{QuietEvery: 16, Quiet: 16}, 1},
+		{"quiet for just long enough", testVerdictRotationArgs{QuietEvery: 16, Quiet: 17}, 16},
+		{"where pass numbers outgrow 32 bits", testVerdictRotationArgs{QuietEvery: 8, Quiet: 1000, Pass: 1<<32 - 60}, 8},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,7 +71,7 @@ func TestRotationReadsEachSocketOnceInN(t *testing.T) {
 func TestRotationSpreadsSockets(t *testing.T) {
 	o := loadVerdict(t)
 	for _, n := range []uint32{2, 4, 8} {
-		args := testVerdictRotationArgs{SubsetCount: n, QuietEvery: 1}
+		args := testVerdictRotationArgs{QuietEvery: n, Quiet: 1000}
 		perTurn := make([]int, n)
 		const rounds = 16 // each with new phases: 1,024 sockets
 		for range rounds {
@@ -92,7 +87,7 @@ func TestRotationSpreadsSockets(t *testing.T) {
 		mean := rounds * testSockets / int(n)
 		for turn, got := range perTurn {
 			if got < mean/2 || got > mean+mean/2 {
-				t.Errorf("subset of %d: pass %d of %d reads %d of %d sockets, want about %d", n, turn, n, got, rounds*testSockets, mean)
+				t.Errorf("one in %d: pass %d of %d reads %d of %d sockets, want about %d", n, turn, n, got, rounds*testSockets, mean)
 			}
 		}
 	}
@@ -101,7 +96,7 @@ func TestRotationSpreadsSockets(t *testing.T) {
 // The phase is drawn once: a socket keeps its turn from pass to pass.
 func TestRotationKeepsPhases(t *testing.T) {
 	o := loadVerdict(t)
-	args := testVerdictRotationArgs{SubsetCount: 16, QuietEvery: 1}
+	args := testVerdictRotationArgs{QuietEvery: 16, Quiet: 1000}
 	first := rotate(t, o, args)
 	args.Pass = testPasses
 	if again := rotate(t, o, args); again != first { // 128 passes are 8 whole rounds

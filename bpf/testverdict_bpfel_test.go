@@ -42,7 +42,7 @@ type testVerdictControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	SubsetCount        uint32
+	Pad                uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -110,12 +110,10 @@ type testVerdictOwnerArgs struct {
 }
 
 type testVerdictRotationArgs struct {
-	_           structs.HostLayout
-	SubsetCount uint32
-	QuietEvery  uint32
-	Quiet       uint32
-	Pad         uint32
-	Pass        uint64
+	_          structs.HostLayout
+	QuietEvery uint32
+	Quiet      uint32
+	Pass       uint64
 }
 
 type testVerdictSocketState struct {

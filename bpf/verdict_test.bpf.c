@@ -18,10 +18,8 @@ struct owner_args {
 #define TEST_SOCKETS 64
 
 struct rotation_args {
-	__u32 subset_count;
 	__u32 quiet_every;
 	__u32 quiet; /* of every socket */
-	__u32 pad;
 	__u64 pass;
 };
 
@@ -51,7 +49,6 @@ SEC("syscall")
 int test_skips(void *ctx)
 {
 	struct control ctl = {
-		.subset_count = rotation_call.subset_count,
 		.quiet_every = rotation_call.quiet_every,
 	};
 

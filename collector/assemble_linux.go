@@ -30,12 +30,15 @@ type assembler struct {
 type pastRow struct {
 	owner    uint64
 	segments uint64
+	sockets  int
 	cells    [NumQueues]pastCell
 }
 
 type pastCell struct {
 	total      uint64 // depth summed over passes
 	depth      float64
+	mean, max  float64
+	limit      float64
 	arrivals   uint64
 	departures uint64
 	in, out    uint64
@@ -90,9 +93,13 @@ func (a *assembler) assemble(sp *span) []Row {
 		}
 		a.rows = append(a.rows, Row{Container: a.resolver.Resolve(id)})
 		out := &a.rows[len(a.rows)-1]
-		if row.Pass == sp.pass[QueueOutstanding] {
+		switch {
+		case sp.passes[QueueOutstanding] == 0:
+			out.Sockets = past.sockets // the pass under way has not met all
+		case row.Pass == sp.pass[QueueOutstanding]:
 			out.Sockets = int(row.Sockets)
 		}
+		past.sockets = out.Sockets
 		for q := range row.Cells {
 			if Queue(q) != QueueNICRx && sp.valid[q] {
 				readCell(&out.Cells[q], &row.Cells[q], &past.cells[q], Queue(q), sp)
@@ -162,15 +169,20 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 	in, out64, wait := cell.InNs, cell.OutNs, cell.WaitNs
 
 	out.Valid = true
-	if cell.Pass == sp.pass[q] {
-		out.Depth = float64(cell.Depth)
-		out.Limit = float64(cell.Limit)
-	}
-	if n := sp.passes[q]; n > 0 {
+	switch n := sp.passes[q]; {
+	case n > 0:
+		if cell.Pass == sp.pass[q] {
+			out.Depth = float64(cell.Depth)
+			out.Limit = float64(cell.Limit)
+		}
 		out.Mean = float64(total-past.total) / float64(n)
+		out.Max = max(float64(cell.Max), out.Depth)
+		cell.Max = 0
+	case q != QueueBlockIO:
+		// A pass is under way: what the last whole one found stands.
+		total = past.total
+		out.Depth, out.Mean, out.Max, out.Limit = past.depth, past.mean, past.max, past.limit
 	}
-	out.Max = max(float64(cell.Max), out.Depth)
-	cell.Max = 0
 	out.Departures = float64(departures - past.departures)
 
 	switch q {
@@ -203,7 +215,7 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 			out.Wait = time.Duration(float64(wait-past.wait) / out.Departures) // measured
 		}
 	}
-	*past = pastCell{total: total, depth: out.Depth, arrivals: arrivals, departures: departures, in: in, out: out64, wait: wait}
+	*past = pastCell{total: total, depth: out.Depth, mean: out.Mean, max: out.Max, limit: out.Limit, arrivals: arrivals, departures: departures, in: in, out: out64, wait: wait}
 }
 
 // shareBacklog gives each container its part of the host's receive backlog, by

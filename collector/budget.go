@@ -72,10 +72,14 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 
 	floor = min(floor, wanted.PassHz)
 	plenty := affordable > 2*relaxMargin*floor
+	// A cheaper pass helps only where passes are what costs. They may always
+	// have a quarter of the budget: a Seer that spends it all on itself and does not
+	// look is of no use.
+	dear := affordable < floor && s.share(s.Sockets) > left/4
 	switch {
-	case affordable < floor && next.QuietEvery < maxQuietEvery:
+	case dear && next.QuietEvery < maxQuietEvery:
 		next.QuietEvery *= 2
-	case affordable < floor && next.SubsetCount < maxSubsetCount:
+	case dear && next.SubsetCount < maxSubsetCount:
 		next.SubsetCount *= 2
 	case plenty && next.SubsetCount > wanted.SubsetCount:
 		next.SubsetCount /= 2

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -83,13 +82,10 @@ func New(cfg Config) (_ *Collector, err error) {
 	if c.memory, err = mapMemory(c.programs.shared); err != nil {
 		return nil, err
 	}
-	if c.slots, err = newSlots(c.memory, c.programs.shared); err != nil {
-		return nil, err
-	}
+	c.slots = newSlots(c.memory, c.programs.shared)
 	c.assembler = newAssembler(c.slots, c.resolver, cfg.GroupBy)
 	c.wanted = pace{Exact: cfg.Exact, PassHz: cfg.PassHz, QuietEvery: 1, SubsetCount: 1}
 	c.setPace(c.wanted)
-	c.memory.control.YieldEvery = yieldEvery
 	c.follow(c.resolver.Choice())
 
 	c.loadFamilies()
@@ -99,26 +95,30 @@ func New(cfg Config) (_ *Collector, err error) {
 	return c, nil
 }
 
-// yieldEvery objects, some 3 ms, a pass lets other tasks run.
-const yieldEvery = 4096
+// A pass lets other tasks run every yieldEvery objects, some 3 ms. A part of a
+// pass that is spread over several ticks is no smaller than smallestPart.
+const (
+	yieldEvery   = 4096
+	smallestPart = 256
+)
 
 // How often a family runs, in socket passes: what changes slowly, or costs
 // much, is looked at less often. All run once per tick at least.
 const (
-	epollEvery = 2
-	taskEvery  = 5
-	nicEvery   = 2
+	epollEvery = 3
+	taskEvery  = 10
+	nicEvery   = 5
 )
 
 // loadFamilies loads everything but sockets; each may fail by itself.
 func (c *Collector) loadFamilies() {
 	c.socket = &family{
-		id: bpf.SocketFamilyIdFAMILY_SOCKET, name: "socket", every: 1, run: c.programs.socketPass, state: ProbeOn,
+		id: bpf.SocketFamilyIdFAMILY_SOCKET, name: "socket", run: c.programs.socketPass, state: ProbeOn,
 		queues: []Queue{QueueSYN, QueueAcceptBacklog, QueueReceive, QueueOutstanding, QueueDownstream, QueueSend, QueueNICTx, QueueUnreadRequests},
 	}
-	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover", every: 1}
-	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", every: epollEvery, queues: []Queue{QueueEpollReady}}
-	c.task = &family{id: bpf.SocketFamilyIdFAMILY_TASK, name: "sched", every: taskEvery, queues: []Queue{QueueRun}}
+	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover"}
+	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", queues: []Queue{QueueEpollReady}}
+	c.task = &family{id: bpf.SocketFamilyIdFAMILY_TASK, name: "sched", queues: []Queue{QueueRun}}
 	c.block = Probe{Name: "block", Queues: []Queue{QueueBlockIO}, Flavour: "tp_btf", Programs: []string{"block_io_issue", "block_io_complete", "block_io_requeue"}}
 	c.nic = Probe{Name: "nic", Queues: []Queue{QueueNICRx}, Flavour: "procfs"}
 
@@ -169,7 +169,6 @@ func (c *Collector) follow(choice container.Choice) {
 func (c *Collector) setPace(p pace) {
 	c.pace.Store(&p)
 	c.memory.control.QuietEvery = p.QuietEvery
-	c.memory.control.SubsetCount = p.SubsetCount
 }
 
 // Resolver returns what names the containers.
@@ -197,8 +196,6 @@ func (c *Collector) Run(ctx context.Context, sinks ...Sink) error {
 // instance looks like and which ports are listened on; the second can tell
 // servers from clients.
 func (c *Collector) adopt() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for range 2 {
 		if err := c.discover.visit(c.memory); err != nil {
 			return fmt.Errorf("discover: %w", err)

@@ -23,16 +23,10 @@ func newEpollTable(m *memory, shared map[string]*ebpf.Map) (*epollTable, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := &epollTable{
+	return &epollTable{
 		states: states, stats: &m.families[bpf.SocketFamilyIdFAMILY_EPOLL],
 		indices: shared["epoll_indices"], free: shared["free_epolls"],
-	}
-	for i := len(states) - 1; i >= 0; i-- {
-		if err := t.free.Put(nil, uint32(i)); err != nil {
-			return nil, fmt.Errorf("fill free_epolls: %w", err)
-		}
-	}
-	return t, nil
+	}, nil
 }
 
 // sweep frees the instances not found by the last two discovery scans, of

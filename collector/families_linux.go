@@ -1,7 +1,9 @@
 package collector
 
 import (
+	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -17,14 +19,15 @@ type family struct {
 	state  ProbeState
 	reason string
 
-	every  int // runs in one of `every` passes
-	passes int // since the last tick
+	passes int  // finished since the last tick
+	spread bool // each visit does a part of a pass, as the budget allows
 
 	pass     uint64
 	began    int64 // of the current pass, CLOCK_MONOTONIC, ns
 	last     time.Time
 	took     time.Duration // CPU time of the last pass
 	cpu      time.Duration // CPU time of all passes
+	before   uint64        // objects visited before the current pass
 	visited  uint64        // by the last pass
 	failures int           // in a row
 }
@@ -33,28 +36,42 @@ type family struct {
 // why, rather than stand still.
 const maxFailures = 10
 
-// visit runs one pass over the family's objects on the calling thread, whose
-// CPU time it measures: the programs run inside its read(2).
+// visit runs one pass over the family's objects. The programs run inside its
+// read(2), so the thread's CPU time is what the pass costs.
 func (f *family) visit(m *memory) error {
 	if f.run == nil || f.state != ProbeOn {
 		return nil
 	}
-	before := m.families[f.id].Visited
-	f.pass++
-	now := monotonic()
-	m.control.Pass[f.id] = f.pass
-	m.control.PreviousNs[f.id] = uint64(f.began)
-	m.control.PassNs[f.id] = uint64(now)
-	f.began = now
+	if f.spread && f.passes > 0 {
+		return nil // done for this tick: a tick never ends inside the next pass
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if !f.run.walking {
+		f.before = m.families[f.id].Visited
+		f.pass++
+		now := monotonic()
+		m.control.Pass[f.id] = f.pass
+		m.control.PreviousNs[f.id] = uint64(f.began)
+		m.control.PassNs[f.id] = uint64(now)
+		f.began = now
+	}
 	start := threadCPU()
-	err := f.run.run()
+	done, err := true, error(nil)
+	if f.spread {
+		done, err = f.run.step()
+	} else {
+		err = f.run.run()
+	}
 	f.took = threadCPU() - start
 	f.cpu += f.took
-	f.passes++
-	f.last = time.Now()
-	f.visited = m.families[f.id].Visited - before
 	if err == nil {
 		f.failures = 0
+		if done {
+			f.passes++
+			f.last = time.Now()
+			f.visited = m.families[f.id].Visited - f.before
+		}
 		return nil
 	}
 	if f.failures++; f.failures >= maxFailures {
@@ -63,15 +80,20 @@ func (f *family) visit(m *memory) error {
 	return err
 }
 
-func clock(id int32) int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(id, &ts) // fails only for a clock that does not exist
-	return ts.Nano()
-}
+// monotonic is the clock that the programs read with bpf_ktime_get_ns. Go's
+// own monotonic time is the same clock, read without a system call.
+func monotonic() int64 { return monotonicBase + time.Since(monotonicTime).Nanoseconds() }
 
-// monotonic is the clock that the programs read with bpf_ktime_get_ns.
-func monotonic() int64 { return clock(unix.CLOCK_MONOTONIC) }
+var monotonicTime = time.Now()
+var monotonicBase = clock(unix.CLOCK_MONOTONIC)
 
 func threadCPU() time.Duration { return time.Duration(clock(unix.CLOCK_THREAD_CPUTIME_ID)) }
 
 func processCPU() time.Duration { return time.Duration(clock(unix.CLOCK_PROCESS_CPUTIME_ID)) }
+
+// clock does not fail for clocks that exist, and does not tell Go's scheduler.
+func clock(id uintptr) int64 {
+	var ts unix.Timespec
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&ts)), 0)
+	return ts.Nano()
+}

@@ -21,7 +21,6 @@ const (
 	rechooseEvery = 30 * time.Second // which hierarchy names containers
 	sweepScans    = 10               // epoll instances that are gone leave the table
 	statsEvery    = 10               // one second in ten, the kernel times programs
-	exactPause    = time.Minute      // exact mode dropped by the budget stays off this long
 	discoverShare = 0.1              // discovery may use this much of the budget
 )
 
@@ -35,15 +34,15 @@ type ledger struct {
 
 // keeper is housekeeping's own state.
 type keeper struct {
-	last      time.Time
-	process   time.Duration // CPU time of the process, then
-	passes    uint64
-	sockets   int64
-	others    int64
-	stats     io.Closer // while the kernel times programs
-	hooks     map[string]hookRate
-	statsErr  error
-	exactHold time.Time // exact mode stays off until then
+	last     time.Time
+	process  time.Duration // CPU time of the process, then
+	passes   uint64
+	sockets  int64
+	others   int64
+	stats    io.Closer // while the kernel times programs
+	hooks    map[string]hookRate
+	statsErr error
+	exact    exactRetry
 }
 
 // hookRate is what one event-driven program costs.
@@ -53,11 +52,8 @@ type hookRate struct {
 	perSecond, nsPerRun float64
 }
 
-// keepHouse does everything that is not a pass, once a second, on a thread of
-// its own, so that its discovery can be told from the rest of the process.
+// keepHouse does everything that is not a pass, once a second.
 func (c *Collector) keepHouse(ctx context.Context) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	k := keeper{last: time.Now(), process: processCPU(), hooks: map[string]hookRate{}}
 	defer func() {
 		if k.stats != nil {
@@ -230,7 +226,7 @@ func isRequestHook(name string) bool { return len(name) > 8 && name[:8] == "requ
 // adjust decides the pace of the next second.
 func (c *Collector) adjust(k *keeper, s spending) {
 	now, wanted := *c.pace.Load(), c.wanted
-	if time.Now().Before(k.exactHold) {
+	if k.exact.waiting(time.Now()) {
 		wanted.Exact = false
 	}
 	budget := c.cfg.budgetShare(s.CPUs)
@@ -240,7 +236,7 @@ func (c *Collector) adjust(k *keeper, s spending) {
 		return
 	}
 	if now.Exact && !next.Exact {
-		k.exactHold = time.Now().Add(exactPause)
+		k.exact.dropped(time.Now())
 	}
 	c.log.Debug("pace", "pass_hz", next.PassHz, "quiet_every", next.QuietEvery, "subset_count", next.SubsetCount, "exact", next.Exact, "used", s.total(), "budget", budget)
 	c.setPace(next)

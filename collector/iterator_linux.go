@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"errors"
 	"fmt"
 	"unsafe"
 
@@ -11,29 +10,57 @@ import (
 
 // iterator runs a BPF iterator program over all its objects.
 type iterator struct {
-	link *link.Iter
-	buf  [1]byte
+	link    *link.Iter
+	buf     [1]byte
+	fd      int // of the walk under way
+	walking bool
 }
 
 // run visits every object once. It allocates nothing, which is why it does not
 // use link.Iter.Open: that makes an os.File for each of a hundred passes per
 // second. A program writes a byte to end a read and let other tasks run.
+//
+// The system calls do not tell Go's scheduler: they compute rather than wait,
+// and handing the processor on and back around each costs more than a pass
+// over few sockets.
 func (it *iterator) run() error {
-	fd, err := it.open()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
 	for {
-		n, err := unix.Read(fd, it.buf[:])
-		switch {
-		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
-			continue
-		case err != nil:
-			return fmt.Errorf("read iterator: %w", err)
-		case n == 0:
-			return nil
+		if done, err := it.step(); done || err != nil {
+			return err
 		}
+	}
+}
+
+// step goes on with a walk until the program next writes a byte, starting one
+// if none is under way, and reports whether the walk is done.
+func (it *iterator) step() (done bool, err error) {
+	if !it.walking {
+		if it.fd, err = it.open(); err != nil {
+			return false, err
+		}
+		it.walking = true
+	}
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(it.fd), uintptr(unsafe.Pointer(&it.buf)), 1)
+		switch {
+		case errno == unix.EINTR || errno == unix.EAGAIN:
+			continue
+		case errno != 0:
+			it.stop()
+			return false, fmt.Errorf("read iterator: %w", errno)
+		case n == 0:
+			it.stop()
+			return true, nil
+		}
+		return false, nil
+	}
+}
+
+// stop gives up the walk under way, if any.
+func (it *iterator) stop() {
+	if it.walking {
+		_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(it.fd), 0, 0)
+		it.walking = false
 	}
 }
 
@@ -41,7 +68,7 @@ func (it *iterator) run() error {
 func (it *iterator) open() (fd int, err error) {
 	// BPF_ITER_CREATE (include/uapi/linux/bpf.h, union bpf_attr.iter_create).
 	attr := struct{ linkFD, flags uint32 }{linkFD: uint32(it.link.FD())}
-	r, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_ITER_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	r, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_ITER_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	if errno != 0 {
 		return -1, fmt.Errorf("create iterator: %w", errno)
 	}

@@ -26,6 +26,7 @@ type slots struct {
 	free *ebpf.Map // free_slots
 	rows []bpf.SocketContainerRow
 
+	stats   *bpf.SocketFamilyStats
 	high    int // every row in use is below
 	touched []time.Time
 	passes  []uint64 // sum of the cells' pass numbers when last touched
@@ -33,19 +34,13 @@ type slots struct {
 	scratch []container.ID
 }
 
-func newSlots(m *memory, shared map[string]*ebpf.Map) (*slots, error) {
+func newSlots(m *memory, shared map[string]*ebpf.Map) *slots {
 	s := &slots{
-		byID: shared["container_slots"], free: shared["free_slots"], rows: m.rows,
+		byID: shared["container_slots"], free: shared["free_slots"], rows: m.rows, stats: &m.families[bpf.SocketFamilyIdFAMILY_SOCKET],
 		touched: make([]time.Time, len(m.rows)), passes: make([]uint64, len(m.rows)),
 		gone: map[container.ID]time.Time{},
 	}
-	// A stack: the lowest is pushed last and taken first.
-	for slot := len(m.rows) - 1; slot >= 0; slot-- {
-		if err := s.free.Put(nil, uint32(slot)); err != nil {
-			return nil, fmt.Errorf("fill free_slots: %w", err)
-		}
-	}
-	return s, nil
+	return s
 }
 
 // collect frees the rows of containers that are gone. It is called once per
@@ -122,14 +117,4 @@ func (s *slots) used() int {
 }
 
 // extend finds how far the rows in use reach now.
-func (s *slots) extend() {
-	for s.high < len(s.rows) && s.rows[s.high].Owner != 0 {
-		s.high++
-	}
-	// Another CPU may have given its slot back, leaving a gap below the next.
-	for ahead := s.high + 1; ahead < min(s.high+8, len(s.rows)); ahead++ {
-		if s.rows[ahead].Owner != 0 {
-			s.high = ahead + 1
-		}
-	}
-}
+func (s *slots) extend() { s.high = int(min(s.stats.High, uint64(len(s.rows)))) }

@@ -49,7 +49,7 @@ Without a subcommand it traces this host and shows it in the terminal, as
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newRunCommand(), newTopCommand(), newInspectCommand(localHooks()), newDoctorCommand(), newManCommand())
+	root.AddCommand(newRunCommand(), newTopCommand(), newInspectCommand(localHooks()), newDoctorCommand(), newExportCommand(), newManCommand())
 	return root
 }
 

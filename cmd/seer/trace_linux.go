@@ -24,9 +24,6 @@ import (
 	"seer/collector/tracedb/embedded"
 )
 
-// maintainEvery is how often retention looks at the database.
-const maintainEvery = time.Minute
-
 // trace is `seer run`: it opens everything before it measures anything, so
 // that a wrong setting costs nothing, and closes in reverse order.
 func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
@@ -101,7 +98,6 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	group.Go(func() error { return server.Serve(ctx, socket) })
 	if recorder != nil {
 		group.Go(func() error { return recorder.Run(ctx) })
-		group.Go(func() error { return maintain(ctx, store, log) })
 	}
 	group.Go(func() error { return c.Run(ctx, sinks...) })
 	log.Info("tracing", "version", version(), "tick", c.Tick(), "db", o.db, "socket", o.socket)
@@ -139,21 +135,6 @@ func collectorError(err error, verbose bool) error {
 		return kernelError(fmt.Errorf("run: %w: `seer doctor` says what is missing", err))
 	}
 	return fmt.Errorf("run: %w", err)
-}
-
-func maintain(ctx context.Context, store tracedb.Store, log *slog.Logger) error {
-	ticker := time.NewTicker(maintainEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		if err := store.Maintain(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("retention", "err", err)
-		}
-	}
 }
 
 func storeStats(r *tracedb.Recorder) api.StoreStats {
