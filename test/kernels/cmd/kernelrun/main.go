@@ -176,9 +176,12 @@ func (o options) boot(ctx context.Context, img vm.Image) (int, error) {
 	}
 	fmt.Printf("kernelrun: %s: booting Linux %s\n", img.Name, img.Release)
 	result, err := vm.Run(ctx, cfg)
+	if err != nil {
+		return 0, err
+	}
 	fmt.Printf("kernelrun: %s: status %d, %.1f CPU s, %.1f s\n",
 		img.Name, result.Status, result.CPU.Seconds(), result.Wall.Seconds())
-	return result.Status, err
+	return result.Status, nil
 }
 
 // addProgram puts one program into the archive, building it when it is a
