@@ -20,16 +20,17 @@ func measureScale(t lab.TB) {
 	figure := func(format string, args ...any) { figures = append(figures, "BENCH "+fmt.Sprintf(format, args...)) }
 	tracer := lab.NewContainer(t, "tracer", lab.Options{})
 	crowd := &crowd{t: t}
-	fmt.Println("| sockets | us/socket/pass | RSS MB | peak MB | default budget: used % of limit | passes /s | gave up |")
-	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+	fmt.Println("| sockets | us/socket/pass | RSS MB | peak MB | default budget: used % of limit | passes /s | of the limit, by its own account: passes, hooks, process | gave up |")
+	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |")
 	for _, n := range []int{1_000, 10_000, 20_000, 50_000} {
 		crowd.grow(n)
 		full := observe(t, tracer, tracerConfig{Budget: 1}, 5*time.Second)
 		perSocket := full.socketCPU.Seconds() * 1e6 / float64(full.passes) / float64(full.sockets)
 		limited := observe(t, tracer, tracerConfig{}, 10*time.Second)
 		used := limited.cpu.Seconds() / limited.took.Seconds() / float64(runtime.NumCPU()) / limited.cost.BudgetShare * 100
-		fmt.Printf("| %d | %.3f | %.0f | %.0f | %.0f | %.0f | %s |\n", full.sockets, perSocket,
-			mb(limited.rss), mb(limited.peak), used, float64(limited.passes)/limited.took.Seconds(), strings.Join(limited.cost.GaveUp, "; "))
+		fmt.Printf("| %d | %.3f | %.0f | %.0f | %.0f | %.0f | %.0f %% %.0f %% %.0f %% | %s |\n", full.sockets, perSocket,
+			mb(limited.rss), mb(limited.peak), used, float64(limited.passes)/limited.took.Seconds(),
+			limited.share(limited.cost.SamplerShare), limited.share(limited.cost.ProgramShare), limited.share(limited.cost.ProcessShare), strings.Join(limited.cost.GaveUp, "; "))
 		figure("sampler_us_per_socket_%d %.4g us", n, perSocket)
 		figure("budget_used_%d %.4g %%", n, used)
 		figure("rss_%d %.4g MB", n, mb(limited.rss))
@@ -50,6 +51,9 @@ type observation struct {
 	cost      collector.Cost
 	rss, peak int64
 }
+
+// share turns a share of the host into percent of the limit.
+func (o observation) share(ofHost float64) float64 { return ofHost / o.cost.BudgetShare * 100 }
 
 // settle is how long the budget controller gets before it is judged.
 const settle = 10 * time.Second

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"seer/collector"
@@ -64,7 +65,8 @@ type running struct {
 	c       *collector.Collector
 	cancel  context.CancelFunc
 	done    chan error
-	first   chan struct{}
+	first   chan struct{} // closed by the first tick
+	once    sync.Once
 	passes  atomic.Int64
 	sockets atomic.Int64
 }
@@ -95,9 +97,8 @@ func (r *running) Consume(tk *collector.Tick) {
 		sockets += tk.Rows[i].Sockets
 	}
 	r.sockets.Store(int64(sockets))
-	if r.passes.Add(int64(tk.Passes)) == int64(tk.Passes) {
-		close(r.first)
-	}
+	r.passes.Add(int64(tk.Passes))
+	r.once.Do(func() { close(r.first) })
 }
 
 func (r *running) end() error {
