@@ -126,7 +126,7 @@ func startError(err error) error { return fmt.Errorf("run: %w", err) }
 func collectorError(err error, verbose bool) error {
 	var rejected *ebpf.VerifierError
 	if verbose && errors.As(err, &rejected) {
-		err = fmt.Errorf("%w\n%+v", err, rejected)
+		err = fmt.Errorf("%w\n%+v", err, rejected) //nolint:errorlint // err wraps it; this is its log
 	}
 	if os.Geteuid() != 0 && (errors.Is(err, collector.ErrUnsupported) || errors.Is(err, os.ErrPermission)) {
 		return kernelError(fmt.Errorf("run: needs root, or the capabilities of deploy/seer.service: try sudo: %w", err))

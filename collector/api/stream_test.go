@@ -292,7 +292,7 @@ func FuzzDecodeSnapshot(f *testing.F) {
 		dec := newSnapshotDecoder(strings.NewReader(text), "fuzz")
 		for {
 			if _, err := dec.next(); err != nil {
-				if err == io.EOF {
+				if err == io.EOF { //nolint:errorlint // the bare one is what must not be
 					t.Error("next returned a bare io.EOF, want it wrapped")
 				}
 				return

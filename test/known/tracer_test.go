@@ -67,7 +67,7 @@ func trace(t *testing.T, cfg collector.Config) *tracer {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
 		if ctx.Err() == nil {
-			tr.failed = fmt.Errorf("collector.Run ended: %v", err)
+			tr.failed = fmt.Errorf("collector.Run ended: %w", err)
 			close(tr.news)
 		}
 	}()

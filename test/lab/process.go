@@ -29,7 +29,6 @@ type Process struct {
 	out    *json.Decoder
 	stderr *tail
 	done   chan struct{} // closed once the process has been reaped
-	err    error         // valid after done
 }
 
 // command is one line to a child, answer the line back.
@@ -84,7 +83,7 @@ func (c *Container) start(workload string, args any, cmd *exec.Cmd, spawn func(*
 	}
 	p.PID = cmd.Process.Pid
 	go func() {
-		p.err = cmd.Wait()
+		cmd.Wait()
 		close(p.done)
 	}()
 	c.t.Cleanup(p.Stop)
@@ -135,7 +134,7 @@ func (p *Process) TryCall(op string, args, reply any) error {
 func (p *Process) died(err error) error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("process ended (%v): %w: %s", p.err, err, p.stderr)
+		return fmt.Errorf("process ended (%s): %w: %s", p.cmd.ProcessState, err, p.stderr)
 	case <-time.After(time.Second):
 		return fmt.Errorf("%w: %s", err, p.stderr)
 	}

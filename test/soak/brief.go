@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,9 +57,13 @@ func (l lifetime) Cleanup(f func()) { l.b.cleanups = append(l.b.cleanups, f) }
 
 // watcher follows Seer's ticks and keeps which containers it has shown.
 type watcher struct {
+	own string // part of the path of the soak's containers
+
 	mu      sync.Mutex
 	right   map[container.ID]bool // shown with the known depth
 	present map[container.ID]bool // in the newest snapshot
+	rows    int                   // of the soak's own containers, in the newest snapshot
+	sockets int                   // in those
 	missed  uint64                // snapshots that did not get here
 	err     error
 }
@@ -66,7 +72,7 @@ type watcher struct {
 const watchEvery = 200 * time.Millisecond
 
 func watch(t lab.TB, socket string) *watcher {
-	w := &watcher{right: map[container.ID]bool{}, present: map[container.ID]bool{}}
+	w := &watcher{own: fmt.Sprintf("seer-lab-%d-", os.Getpid()), right: map[container.ID]bool{}, present: map[container.ID]bool{}}
 	client, err := api.Dial(t.Context(), socket)
 	if err != nil {
 		t.Fatalf("watch: %v", err)
@@ -96,9 +102,14 @@ func (w *watcher) take(snap *api.Snapshot, err error) {
 	}
 	w.missed = snap.Skipped
 	clear(w.present)
+	w.rows, w.sockets = 0, 0
 	for i := range snap.Rows {
 		row := &snap.Rows[i]
 		w.present[row.Container.ID] = true
+		if strings.Contains(row.Container.Path, w.own) {
+			w.rows++
+			w.sockets += row.Sockets
+		}
 		if cell := &row.Cells[collector.QueueAcceptBacklog]; cell.Valid && cell.Depth == briefBacklog {
 			w.right[row.Container.ID] = true
 		}
@@ -154,8 +165,12 @@ func (w *watcher) lost(made []*brief) []string {
 	return names
 }
 
-func (w *watcher) skipped() uint64 {
+// add puts what Seer keeps of the soak's own containers beside its metrics,
+// which are of the whole host.
+func (w *watcher) add(s sample) sample {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.missed
+	s.values["containers"], s.values["sockets"] = float64(w.rows), float64(w.sockets)
+	s.values["skipped"] = float64(w.missed)
+	return s
 }

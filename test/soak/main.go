@@ -86,8 +86,11 @@ func run(t lab.TB, o options) {
 			alive[0].end()
 			gone, alive = append(gone, alive[0]), alive[1:]
 		}
-		record.add(s.scrape(t, time.Since(start)))
+		record.add(w.add(s.scrape(t, time.Since(start))))
 	}
+	var r result
+	client.Call("done", nil, &r.connects)
+	forker.Call("done", nil, &r.forks)
 	// The last ones live as long as the others did.
 	for _, b := range alive {
 		w.wait(t, b)
@@ -96,11 +99,8 @@ func run(t lab.TB, o options) {
 	}
 	w.waitGone(t, gone)
 
-	var r result
-	client.Call("done", nil, &r.client)
-	forker.Call("done", nil, &r.forks)
 	r.made, r.lost = len(made), w.lost(made)
-	r.trace, r.skipped = record, w.skipped()
+	r.trace = record
 	r.exit = s.stop()
 	r.report(t, os.Stdout)
 }

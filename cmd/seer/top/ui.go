@@ -37,7 +37,7 @@ type ui struct {
 }
 
 func newUI(m *model, screen tcell.Screen, f *follower) *ui {
-	m.ascii = !screen.CanDisplay(sparkBlocks[0], false)
+	m.ascii = !screen.CanDisplay(sparkBlocks[0], false) //nolint:staticcheck // it errs only to plainer pictures
 	return &ui{model: m, screen: screen, painter: painter{palette: newPalette()}, follower: f}
 }
 

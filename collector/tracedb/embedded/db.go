@@ -123,7 +123,7 @@ func Open(dir string, o Options) (*DB, error) {
 			return nil, err
 		}
 	}
-	if err := db.call(nil, db.open); err != nil {
+	if err := db.call(nil, db.open); err != nil { //nolint:staticcheck // nil waits for the end, whatever happens
 		db.guard.stop()
 		return nil, err
 	}

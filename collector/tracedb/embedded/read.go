@@ -189,7 +189,7 @@ func scanStarts(it *pebble.Iterator, p uint32) (first, last int64, err error) {
 // read runs fn over an iterator of [lower, upper). It returns when fn has, so
 // fn may use what its caller owns.
 func (db *DB) read(ctx context.Context, lower, upper []byte, fn func(*pebble.Iterator) error) error {
-	return db.call(nil, func() error {
+	return db.call(nil, func() error { //nolint:staticcheck // nil waits for the end, whatever happens
 		it, err := db.pebble.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 		if err != nil {
 			return fmt.Errorf("read database %q: %w", db.dir, err)

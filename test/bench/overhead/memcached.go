@@ -34,8 +34,12 @@ func memcachedLoadWorkload(w *lab.Worker) error {
 	if _, err := fmt.Fprintf(conns[0], "set key 0 0 32\r\n%032d\r\n", 0); err != nil {
 		return err
 	}
-	if line, err := set.ReadString('\n'); err != nil || line != "STORED\r\n" {
-		return fmt.Errorf("set: %q, %v", line, err)
+	line, err := set.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("set: %w", err)
+	}
+	if line != "STORED\r\n" {
+		return fmt.Errorf("set: answered %q", line)
 	}
 	for _, c := range conns {
 		go getForever(c)

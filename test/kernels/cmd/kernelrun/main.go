@@ -104,7 +104,7 @@ func parse(args []string) (options, error) {
 		}
 	}
 	if len(o.programs) == 0 && !o.fetch {
-		return o, fmt.Errorf("%w: no program given: kernelrun [flags] -- PROGRAM [ARG]...", errUsage)
+		return o, fmt.Errorf("%w: no program given: want kernelrun [flags] -- PROGRAM [ARG...]", errUsage)
 	}
 	return o, nil
 }
