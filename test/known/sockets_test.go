@@ -298,17 +298,18 @@ func throttled(t *testing.T) func(*testing.T, *tracer) {
 	out := w.c.Connect("tcp4", l.Addr, 6)
 	w.s.Accept(l, 6)
 	filter := w.client.Throttle(2048, 2048, 1<<20)
-	w.c.Send(out, 20_000)
 	return func(t *testing.T, tr *tracer) {
+		w.c.Send(out, 20_000)
+		lab.Wait(t, "packets in the filter", func() (bool, string) {
+			b := filter.Backlog()
+			return b > 0, fmt.Sprintf("%d bytes", b)
+		})
 		below := func() float64 {
 			sum := 0
 			for _, s := range w.c.Stat(out...) {
 				sum += s.Wmem
 			}
 			return float64(sum)
-		}
-		if filter.Backlog() == 0 {
-			t.Fatal("the filter holds nothing")
 		}
 		high, met := below(), 0
 		tr.waitTicks(t, func(s snapshot) (bool, string) {

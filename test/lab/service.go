@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -64,6 +65,7 @@ type LoadConfig struct {
 	// on whichever connection is free. Else each connection sends its next
 	// request a mean of Think after the last reply (exponential; 0: at once).
 	Rate  float64       `json:"rate"`
+	Swing float64       `json:"swing"` // the rate swings by this share of it, up and down in 2 s
 	Think time.Duration `json:"think"`
 	Seed  uint64        `json:"seed"`
 }
@@ -178,9 +180,11 @@ func loadWorkload(w *Worker) error {
 // having slept too long, so the rate holds whatever the timer's grain.
 func arrive(due chan<- struct{}, cfg LoadConfig) {
 	rng := rand.New(rand.NewPCG(cfg.Seed, 1<<63))
-	next := time.Now()
+	start := time.Now()
+	next := start
 	for {
-		next = next.Add(time.Duration(rng.ExpFloat64() / cfg.Rate * 1e9))
+		rate := cfg.Rate * (1 + cfg.Swing*math.Sin(math.Pi*next.Sub(start).Seconds()))
+		next = next.Add(time.Duration(rng.ExpFloat64() / rate * 1e9))
 		if d := time.Until(next); d > 0 {
 			hold(d)
 		}

@@ -13,6 +13,11 @@
 // exponential service times, on as many connections as that can need. A mean of
 // depth d over n passes has a sampling error of 1/sqrt(d n), which the table
 // shows as one standard deviation; shallow queues are therefore watched longer.
+//
+// The correlation of the series depends on how much the load varies. A
+// stationary one is the hardest: what varies from tick to tick is then only
+// chance, of the size of the sampling error (at 10 passes per tick and 5 ms,
+// r is at most about .85). Real load varies more: -swing .5.
 package main
 
 import (
@@ -40,6 +45,7 @@ func main() {
 		flag.DurationVar(&o.length, "for", 20*time.Second, "how long to measure a point of depth 5 or more; up to five times as long below")
 		flag.Float64Var(&o.budget, "cpu-budget", 1, "the collector's CPU budget; 1 never lowers the pass rate, 0 is the default budget")
 		flag.Float64Var(&o.passHz, "pass-hz", 0, "passes per second; 0 is the default")
+		flag.Float64Var(&o.swing, "swing", 0, "share by which the load swings up and down in 2 s; 0 is stationary")
 		flag.StringVar(&o.name, "name", "passive", "prefix of the BENCH names")
 		flag.Parse()
 		run(t, o)
@@ -52,6 +58,7 @@ type options struct {
 	length time.Duration
 	budget float64
 	passHz float64
+	swing  float64
 	name   string
 }
 
@@ -111,8 +118,8 @@ func measure(t lab.TB, p point, seed uint64, o options) result {
 	s := server.Service(lab.ServiceConfig{Network: "tcp4", Addr: "127.0.0.1:0", Time: p.service, Exp: true, Seed: seed})
 	defer s.Stop()
 	// Six deviations of a Poisson number, and some for the ones on the wire.
-	conns := int(p.depth+6*math.Sqrt(p.depth)) + 8
-	l := client.Load(lab.LoadConfig{Network: "tcp4", Addr: s.Addr, Conns: conns, Rate: p.depth / p.service.Seconds(), Seed: seed + 1000})
+	conns := int(p.depth*(1+o.swing)+6*math.Sqrt(p.depth)) + 8
+	l := client.Load(lab.LoadConfig{Network: "tcp4", Addr: s.Addr, Conns: conns, Rate: p.depth / p.service.Seconds(), Swing: o.swing, Seed: seed + 1000})
 	defer l.Stop()
 
 	c, err := collector.New(collector.Config{
