@@ -130,6 +130,10 @@ func (c *Collector) loadFamilies() {
 		}
 	}
 	c.start(c.epoll, c.programs.loadEpoll, func() *iterator { return c.programs.epoll })
+	if c.epoll.state == ProbeOn && c.epolls == nil {
+		// Passes would find none, and an empty queue is not an unread one.
+		c.epoll.state, c.epoll.reason = ProbeFailed, "epoll instances cannot be found without discovery: "+c.discover.reason
+	}
 	c.start(c.task, c.programs.loadSched, func() *iterator { return c.programs.runQueue })
 	c.block.State, c.block.Reason = c.verdict("block", c.programs.loadBlock())
 	if c.dumpErr = c.programs.loadDump(); c.dumpErr != nil {
@@ -210,6 +214,7 @@ func (c *Collector) Close() error {
 		if c.exact.active() {
 			c.exact.switchOff(c.memory)
 		}
+		c.exact = nil // refers to programs, whose variables stay mapped while anyone does
 		if c.backlog != nil {
 			c.backlog.Close()
 		}

@@ -17,6 +17,8 @@ type Config struct {
 	Exact     bool                // count every request with request hooks (DESIGN.md section 3.2)
 	Resolver  *container.Resolver // default: a live host's, grouped by GroupBy
 	Logger    *slog.Logger        // default: slog.Default()
+
+	refuse func(object string) error // in tests, the kernel's answer to a BPF object; nil: ask the kernel
 }
 
 // Defaults and limits of Config.

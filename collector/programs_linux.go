@@ -25,7 +25,8 @@ type programs struct {
 	types      *btf.Cache           // the kernel's, while loading
 	shared     map[string]*ebpf.Map // declared by several objects, created once
 	settings   map[string]any       // values of const volatile variables
-	subsystems map[string]int32     // index of each cgroup controller in css_set.subsys
+	refuse     func(object string) error
+	subsystems map[string]int32 // index of each cgroup controller in css_set.subsys
 	objects    map[string]*ebpf.Collection
 	links      []link.Link
 
@@ -50,6 +51,7 @@ func newPrograms(cfg Config) (_ *programs, err error) {
 		types:   types,
 		shared:  map[string]*ebpf.Map{},
 		objects: map[string]*ebpf.Collection{},
+		refuse:  cfg.refuse,
 		epollFD: -1,
 	}
 	defer func() {
@@ -138,6 +140,11 @@ func parameters(kernel *btf.Spec, function string) int {
 func (p *programs) load(name string, spec *ebpf.CollectionSpec, err error) (*ebpf.Collection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: read object: %w", name, err)
+	}
+	if p.refuse != nil {
+		if err := p.refuse(name); err != nil {
+			return nil, fmt.Errorf("%s: load: %w", name, kernelRefusal(err))
+		}
 	}
 	for variable, value := range p.settings {
 		if v := spec.Variables[variable]; v != nil {
@@ -271,6 +278,11 @@ func (p *programs) loadBlock() error {
 
 // close detaches and frees everything. It may be called more than once.
 func (p *programs) close() {
+	for _, it := range []*iterator{p.socketPass, p.dump, p.discover, p.epoll, p.runQueue} {
+		if it != nil {
+			it.stop() // a walk that was spread over ticks
+		}
+	}
 	for _, l := range p.links {
 		l.Close()
 	}
