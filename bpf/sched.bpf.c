@@ -82,8 +82,8 @@ int run_queue(struct bpf_iter__task *ctx)
 	waited = task->sched_info.run_delay;
 	runs = task->sched_info.pcount;
 	queued = task->sched_info.last_queued;
-	waiting = task->on_rq == 1 && !task->on_cpu && task_is_runnable(task);
-	if (waiting && queued) {
+	waiting = queued && task_is_queued(task) && !task_is_on_cpu(task) && task_is_runnable(task);
+	if (waiting) {
 		__u64 clock = sched_clock(ctl);
 
 		if (clock > queued)

@@ -257,12 +257,13 @@ static __always_inline void measure_unix(struct container_row *row, struct sock 
 {
 	__u32 messages = sk->sk_receive_queue.qlen, bytes = 0, walked = 0;
 	struct unix_sock___inq_len *cached = (void *)sk;
+	bool stream = sk->sk_type == SOCK_STREAM;
 
 	if (tcp_state == TCP_LISTEN) {
 		add_depth(&row->cells[QUEUE_ACCEPT_BACKLOG], pass, messages, sk->sk_max_ack_backlog);
 		return;
 	}
-	if (bpf_core_field_exists(cached->inq_len) && sk->sk_type == SOCK_STREAM) {
+	if (bpf_core_field_exists(cached->inq_len) && stream) {
 		bytes = BPF_CORE_READ(cached, inq_len);
 	} else if (messages) {
 		struct sk_buff *head = (void *)&sk->sk_receive_queue;
@@ -270,6 +271,8 @@ static __always_inline void measure_unix(struct container_row *row, struct sock 
 
 		for (int i = 0; i < UNIX_SKBS_MAX && skb && skb != head; i++) {
 			bytes += BPF_CORE_READ(skb, len);
+			if (stream) /* a stream's first buffer may be half read */
+				bytes -= BPF_CORE_READ((struct unix_skb_parms *)&skb->cb, consumed);
 			skb = BPF_CORE_READ(skb, next);
 			walked++;
 		}

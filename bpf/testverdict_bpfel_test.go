@@ -157,20 +157,20 @@ const (
 )
 
 type testVerdictVerdictFacts struct {
-	_          structs.HostLayout
-	WriteSeq   uint32
-	SndNxt     uint32
-	RcvNxt     uint32
-	RcvWup     uint32
-	Lrcvtime   uint32
-	Lsndtime   uint32
-	PacketsOut uint32
-	SndWl1     uint32
-	SegsIn     uint32
-	SegsOut    uint32
-	EarlierIn  uint32
-	EarlierOut uint32
-	Earlier    uint32
+	_               structs.HostLayout
+	WriteSeq        uint32
+	SndNxt          uint32
+	RcvNxt          uint32
+	RcvWup          uint32
+	Lrcvtime        uint32
+	Lsndtime        uint32
+	PacketsOut      uint32
+	SndWl1          uint32
+	SegsIn          uint32
+	SegsOut         uint32
+	EarlierRcvNxt   uint32
+	EarlierWriteSeq uint32
+	Earlier         uint32
 }
 
 // Names of all BPF objects in the ELF.

@@ -13,9 +13,9 @@ struct verdict_facts {
 	__u32 lrcvtime, lsndtime;
 	__u32 packets_out;
 	__u32 snd_wl1;
-	__u32 segs_in, segs_out;	   /* data segments, now */
-	__u32 earlier_in, earlier_out;	   /* at the earlier verdict */
-	__u32 earlier;			   /* enum socket_turn */
+	__u32 segs_in, segs_out;		      /* data segments */
+	__u32 earlier_rcv_nxt, earlier_write_seq;     /* at the earlier verdict */
+	__u32 earlier;				      /* enum socket_turn */
 };
 
 static __always_inline enum socket_turn decide_turn(const struct verdict_facts *f)
@@ -23,13 +23,22 @@ static __always_inline enum socket_turn decide_turn(const struct verdict_facts *
 	if (!f->segs_in && !f->segs_out)
 		/* Written and still held back by the window, or nothing said. */
 		return f->write_seq != f->snd_nxt ? TURN_SENT : TURN_NONE;
+	/* What moved since the earlier verdict tells by itself: one direction,
+	 * or none, as when a keepalive or a window update moves only the fields
+	 * below. Segment counters would not do: the kernel counts a segment
+	 * before it takes it in, so a pass may see the one without the other. */
+	if (f->earlier != TURN_NONE) {
+		bool in = f->rcv_nxt != f->earlier_rcv_nxt;
+		bool out = f->write_seq != f->earlier_write_seq;
+
+		if (in != out)
+			return in ? TURN_RECEIVED : TURN_SENT;
+		if (!in)
+			return f->earlier;
+	}
 	/* 1. Bytes written that TCP has not sent: we wrote last. */
 	if (f->write_seq != f->snd_nxt)
 		return TURN_SENT;
-	/* No data segment since the earlier verdict: a keepalive or a window
-	 * update moves the fields below and says nothing about requests. */
-	if (f->earlier != TURN_NONE && f->segs_in == f->earlier_in && f->segs_out == f->earlier_out)
-		return f->earlier;
 	/* 2. Bytes received that TCP has not acknowledged. A send would have. */
 	if (f->rcv_nxt != f->rcv_wup)
 		return TURN_RECEIVED;
@@ -59,9 +68,9 @@ static __always_inline enum socket_turn passive_turn(struct tcp_sock *tp,
 		.snd_wl1 = tp->snd_wl1,
 		.segs_in = segs_in,
 		.segs_out = segs_out,
-		.earlier_in = state->segs_in,
-		.earlier_out = state->segs_out,
-		.earlier = state->turn,
+		.earlier_rcv_nxt = state->copied_seq + state->receive_bytes,
+		.earlier_write_seq = state->snd_una + state->send_bytes,
+		.earlier = state->flags & SOCKET_VISITED ? state->turn : TURN_NONE,
 	};
 
 	return decide_turn(&facts);

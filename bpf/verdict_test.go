@@ -29,7 +29,7 @@ func idle(change func(*facts)) facts {
 		RcvNxt: 5000, RcvWup: 5000,
 		Lrcvtime: 77, Lsndtime: 77,
 		SndWl1: 5000,
-		SegsIn: 2, SegsOut: 2, EarlierIn: 1, EarlierOut: 1,
+		SegsIn: 2, SegsOut: 2, EarlierRcvNxt: 4900, EarlierWriteSeq: 900,
 	}
 	change(&f)
 	return f
@@ -47,10 +47,6 @@ func TestDecideTurn(t *testing.T) {
 		{"first bytes written and held back", facts{WriteSeq: 10, SndNxt: 9}, sent},
 
 		{"1: written, not sent", idle(func(f *facts) { f.WriteSeq++ }), sent},
-		{"1 before the earlier verdict", idle(func(f *facts) {
-			f.WriteSeq++
-			f.EarlierIn, f.EarlierOut, f.Earlier = 2, 2, uint32(received)
-		}), sent},
 		{"1 before 2: answer written while the request is not acknowledged", idle(func(f *facts) {
 			f.WriteSeq++
 			f.RcvWup -= 100
@@ -77,40 +73,52 @@ func TestDecideTurn(t *testing.T) {
 		{"5: window moved by an acknowledgement", idle(func(*facts) {}), sent},
 		{"5: window moved by data", idle(func(f *facts) { f.SndWl1 -= 100 }), received},
 
-		{"keepalive: times move, segments stand, received stays", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut, f.Earlier = 2, 2, uint32(received)
+		{"keepalive: times move, sequence numbers stand, received stays", idle(func(f *facts) {
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt, f.WriteSeq, uint32(received)
 			f.Lsndtime++
 		}), received},
 		{"keepalive answered: sent stays", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut, f.Earlier = 2, 2, uint32(sent)
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt, f.WriteSeq, uint32(sent)
 			f.Lrcvtime++
 		}), sent},
 		{"window update after a long read: received stays", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut, f.Earlier = 2, 2, uint32(received)
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt, f.WriteSeq, uint32(received)
 			f.SndWl1 = f.RcvNxt
 		}), received},
 		{"acknowledgement of what was sent: sent stays", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut, f.Earlier = 2, 2, uint32(sent)
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt, f.WriteSeq, uint32(sent)
 			f.SndWl1 -= 100
 		}), sent},
-		{"segments stand, but there was no verdict", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut = 2, 2
-			f.Lrcvtime++
-		}), received},
-		{"one data segment came: the earlier verdict is void", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut, f.Earlier = 1, 2, uint32(sent)
-			f.Lrcvtime++
-		}), received},
-		{"one data segment left: the earlier verdict is void", idle(func(f *facts) {
-			f.EarlierIn, f.EarlierOut, f.Earlier = 2, 1, uint32(received)
-			f.Lsndtime++
+		{"a segment counted and not yet taken in: sent stays", idle(func(f *facts) {
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt, f.WriteSeq, uint32(sent)
+			f.SegsIn++
 		}), sent},
-		{"segment counters wrapped", idle(func(f *facts) {
-			f.SegsIn, f.EarlierIn = 0, ^uint32(0)
-			f.EarlierOut, f.Earlier = 2, uint32(sent)
+		{"sequence numbers stand, but there was no verdict", idle(func(f *facts) {
+			f.EarlierRcvNxt, f.EarlierWriteSeq = f.RcvNxt, f.WriteSeq
 			f.Lrcvtime++
 		}), received},
-		{"only ever received", idle(func(f *facts) { f.SegsOut, f.EarlierOut = 0, 0; f.Lrcvtime++ }), received},
+		{"only bytes came since: received, whatever the rules say", idle(func(f *facts) {
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt-100, f.WriteSeq, uint32(sent)
+			f.Lsndtime++
+			f.PacketsOut = 1
+		}), received},
+		{"only bytes were written since: sent, whatever the rules say", idle(func(f *facts) {
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt, f.WriteSeq-100, uint32(received)
+			f.Lrcvtime++
+		}), sent},
+		{"bytes came while earlier ones wait to be sent", idle(func(f *facts) {
+			f.WriteSeq++
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = f.RcvNxt-100, f.WriteSeq, uint32(sent)
+		}), received},
+		{"both ends spoke since: the rules decide", idle(func(f *facts) {
+			f.Earlier = uint32(sent)
+			f.Lrcvtime++
+		}), received},
+		{"sequence numbers wrapped", idle(func(f *facts) {
+			f.RcvNxt, f.RcvWup = 10, 10
+			f.EarlierRcvNxt, f.EarlierWriteSeq, f.Earlier = ^uint32(0)-10, f.WriteSeq, uint32(sent)
+		}), received},
+		{"only ever received", idle(func(f *facts) { f.SegsOut = 0; f.Lrcvtime++ }), received},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

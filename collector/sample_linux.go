@@ -3,11 +3,7 @@ package collector
 import (
 	"context"
 	"math/rand/v2"
-	"runtime"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // sample takes passes and emits ticks until ctx ends.
@@ -21,7 +17,7 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 	due := monotonic() // when the tick should begin
 	read := due        // when the rows were last read
 	origin, originTime := due, time.Now()
-	alone := runtime.GOMAXPROCS(0) == 1
+	sleep := newSleeper()
 	var carry float64 // of a pass, from tick to tick
 	var tick Tick
 	var sp span
@@ -34,7 +30,7 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 			if i == passes-1 {
 				at = due + length
 			}
-			if !sleepUntil(ctx, at, alone) {
+			if !sleep.until(ctx, at) {
 				return nil
 			}
 			c.takePass(i, passes)
@@ -178,32 +174,34 @@ func (c *Collector) countExactly(tick *Tick, sp *span) {
 	}
 }
 
-// longestSleep bounds how late the sampler notices that it should stop.
-const longestSleep = 200 * time.Millisecond
-
-// sleepUntil waits for a time of CLOCK_MONOTONIC; false means stop.
+// sleeper waits for times of CLOCK_MONOTONIC, with one timer.
 //
-// The thread sleeps without telling Go's scheduler, and so keeps its processor:
-// to hand that on and take it back a hundred times a second, or to wait in a Go
-// timer, wakes other threads of the runtime each time. Measured on a busy host
-// of two CPUs, that costs 233 and 115 us of CPU time a pass, this 74. When the
-// runtime wants to stop this goroutine, to collect garbage, it sends a signal,
-// which ends the sleep early, and the loop is where it stops. There must be
-// another processor for everything else: alone says that there is none.
-func sleepUntil(ctx context.Context, at int64, alone bool) bool {
-	for {
-		if ctx.Err() != nil {
-			return false
-		}
-		left := at - monotonic()
-		if left <= 0 {
-			return true
-		}
-		ts := unix.NsecToTimespec(min(left, longestSleep.Nanoseconds()))
-		if alone {
-			_ = unix.Nanosleep(&ts, nil)
-		} else {
-			_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
-		}
+// Waking up costs more than a pass over some hundred sockets, so how to wait
+// was measured: CPU time per wake-up on a host of two busy CPUs was 233 us for a
+// thread that sleeps in the kernel, 115 us for a Go timer, and 74 us for a
+// thread that sleeps without telling Go's scheduler. The last keeps the runtime
+// from going idle, which costs 9 ms a second at any rate of passes, so it would
+// pay only above some 80 Hz.
+type sleeper struct{ timer *time.Timer }
+
+func newSleeper() *sleeper {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &sleeper{timer}
+}
+
+// until returns true at the given time, or false as soon as ctx ends.
+func (s *sleeper) until(ctx context.Context, at int64) bool {
+	left := at - monotonic()
+	if left <= 0 {
+		return ctx.Err() == nil
+	}
+	s.timer.Reset(time.Duration(left))
+	select {
+	case <-s.timer.C:
+		return true
+	case <-ctx.Done():
+		s.timer.Stop()
+		return false
 	}
 }

@@ -203,6 +203,12 @@ struct sock_common {
 struct sk_buff {
 	struct sk_buff *next;
 	unsigned int len;
+	char cb[48];
+};
+
+/* include/net/af_unix.h: what a unix socket keeps in sk_buff.cb. */
+struct unix_skb_parms {
+	__u32 consumed;
 };
 
 struct sk_buff_head {
