@@ -225,12 +225,15 @@ func halfOpen(t *testing.T) func(*testing.T, *tracer) {
 	const n = 17
 	w := newWorld(t, lab.Options{Network: lab.NewNetwork(t)})
 	l := w.s.Listen("tcp4", netip.AddrPortFrom(w.server.Addr, 0).String(), 128)
-	w.c.ConnectFrom("tcp4", w.client.Unanswered(), l.Addr, n)
-	lab.Wait(t, "half-open connections", func() (bool, string) {
-		got := lab.SocketsInState(t, w.s.PID, l.Port(), lab.StateSynRecv)
-		return got == n, strconv.Itoa(got)
-	})
+	from := w.client.Unanswered()
 	return func(t *testing.T, tr *tracer) {
+		// Only now: the pauses between retransmissions double, and Answer
+		// below takes effect with the next.
+		w.c.ConnectFrom("tcp4", from, l.Addr, n)
+		lab.Wait(t, "half-open connections", func() (bool, string) {
+			got := lab.SocketsInState(t, w.s.PID, l.Port(), lab.StateSynRecv)
+			return got == n, strconv.Itoa(got)
+		})
 		// A retransmitted SYN is below TCP for an instant: nic_tx is left out.
 		tr.expect(t,
 			expect{c: w.server, queue: collector.QueueSYN, depth: n},
