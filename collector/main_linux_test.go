@@ -10,14 +10,20 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 )
 
 // childEnv makes the test binary a process for others to trace. Its value is
-// the program name to go by.
-const childEnv = "SEER_TEST_CHILD"
+// the program name to go by. It listens, and holds as many connections to
+// itself as pairsEnv says, on each of which unreadSize bytes wait for the server.
+const (
+	childEnv   = "SEER_TEST_CHILD"
+	pairsEnv   = "SEER_TEST_PAIRS"
+	unreadSize = 30
+)
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(childEnv); name != "" {
@@ -40,6 +46,22 @@ func listenAs(name string) error {
 		return err
 	}
 	defer l.Close()
+	pairs, _ := strconv.Atoi(os.Getenv(pairsEnv)) // none is 0
+	for range pairs {
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		server, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		if _, err := client.Write(make([]byte, unreadSize)); err != nil {
+			return err
+		}
+	}
 	fmt.Println(l.Addr())
 	if _, err = os.Stdin.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read from parent: %v, want the end of file", err)
@@ -49,10 +71,10 @@ func listenAs(name string) error {
 
 // child starts this binary as a process of that name, which listens. The test
 // ends it.
-func child(t *testing.T, name string) {
+func child(t *testing.T, name string, env ...string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childEnv+"="+name)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+name), env...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
