@@ -44,15 +44,15 @@ type QueueInfo struct {
 	Unit   string // unit of depth and limit: "connections"
 	Set    Set
 	Source string // the kernel field or hook the depth comes from
-	Since  string // first kernel release that has it
+	Since  string // first kernel release on which Seer measures it
 	Help   string // one sentence, ends in a period
 }
 
 // Queues lists every queue in column order. It is the only list: columns,
 // metrics, help text, model features and documentation derive from it.
 var Queues = [NumQueues]QueueInfo{
-	QueueNICRx: {"nic_rx", "packets", SetNetwork, "softnet_data.input_pkt_queue + process_queue (include/linux/netdevice.h)", "5.11",
-		"Packets received by the host and not yet at a socket, shared out by the packets each container received."},
+	QueueNICRx: {"nic_rx", "packets", SetNetwork, "/proc/net/softnet_stat, column 12: softnet_data backlog (net/core/net-procfs.c)", "5.11",
+		"Packets received by the host and not yet at a socket, shared out by the TCP segments each container received."},
 	QueueSYN: {"syn_queue", "connections", SetNetwork, "inet_connection_sock.icsk_accept_queue.qlen (include/net/inet_connection_sock.h)", "5.11",
 		"TCP handshakes in progress on listening sockets."},
 	QueueAcceptBacklog: {"accept_backlog", "connections", SetNetwork, "sock.sk_ack_backlog (include/net/sock.h)", "5.11",
