@@ -31,6 +31,7 @@ import (
 // options are the command line.
 type options struct {
 	seer     string
+	samples  string
 	duration time.Duration
 	connects int
 	forks    int
@@ -48,6 +49,7 @@ func main() {
 		flag.IntVar(&o.connects, "connects", 1000, "connections per second")
 		flag.IntVar(&o.forks, "forks", 20, "processes started per second")
 		flag.IntVar(&o.life, "life", 5, "seconds that each container lives")
+		flag.StringVar(&o.samples, "samples", "", "write every sample of every metric to this CSV file: second,series,value")
 		flag.Parse()
 		if flag.NArg() != 0 || o.duration < 10*time.Second || o.life < 1 {
 			t.Fatalf("soak: want no arguments, -duration of at least 10s and -life of at least 1")
@@ -102,5 +104,10 @@ func run(t lab.TB, o options) {
 	r.made, r.lost = len(made), w.lost(made)
 	r.trace = record
 	r.exit = s.stop()
+	if o.samples != "" {
+		if err := record.save(o.samples); err != nil {
+			t.Errorf("FAIL samples: %v", err)
+		}
+	}
 	r.report(t, os.Stdout)
 }

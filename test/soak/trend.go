@@ -3,6 +3,11 @@
 package main
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
 	"slices"
 	"time"
 )
@@ -12,9 +17,27 @@ type trace struct{ samples []sample }
 
 func (r *trace) add(s sample) { r.samples = append(r.samples, s) }
 
-// settled is the share of the run, at its start, that no trend is taken of:
-// caches fill, the first blocks are written, the heap finds its size.
-const settled = .2
+// save writes all samples, to look at what a trend cannot tell.
+func (r *trace) save(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(f)
+	for _, s := range r.samples {
+		for _, series := range slices.Sorted(maps.Keys(s.values)) {
+			fmt.Fprintf(out, "%.1f,%q,%g\n", s.at.Seconds(), series, s.values[series])
+		}
+	}
+	return errors.Join(out.Flush(), f.Close())
+}
+
+// settled returns how much of the start of a run no trend is taken of: caches
+// fill, the first blocks are written, the heap finds its size. That takes two
+// minutes; a long run has a fifth to spare, a short one only half.
+func settled(run time.Duration) time.Duration {
+	return max(run/5, min(run/2, 2*time.Minute))
+}
 
 // trend is how one series went after it had settled.
 type trend struct {
@@ -31,7 +54,7 @@ func (r *trace) trend(series string) trend {
 	if len(r.samples) == 0 {
 		return trend{}
 	}
-	from := time.Duration(settled * float64(r.samples[len(r.samples)-1].at))
+	from := settled(r.samples[len(r.samples)-1].at)
 	var xs, ys []float64
 	for _, s := range r.samples {
 		if v, ok := s.values[series]; ok && s.at >= from {
