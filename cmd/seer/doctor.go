@@ -31,12 +31,7 @@ func newDoctorCommand() *cobra.Command {
 		Short:   "Say what this host lets Seer do, and what to do about the rest",
 		Long:    doctorLong,
 		Example: doctorExamples,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError(err)
-			}
-			return nil
-		},
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := feature.Probe(cmd.Context(), opts)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,11 +40,12 @@ long ago (90s, 15m, 24h). The file appears when it is complete, or not at all.`,
 		Example: `  seer export --db /var/lib/seer --out queues.csv
   seer export --db /var/lib/seer --out hour.parquet --from 1h --service checkout
   seer export --db /var/lib/seer --out - --from 5m --queue run_queue | head`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return runExport(ctx, f, cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now())
+			if err := runExport(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now()); err != nil {
+				return fmt.Errorf("export: %w", err)
+			}
+			return nil
 		},
 	}
 	flags := cmd.Flags()
@@ -134,6 +136,9 @@ func runExport(ctx context.Context, f exportFlags, stdout, stderr io.Writer, now
 		return usageError(err)
 	}
 	db, err := embedded.OpenCopy(ctx, f.db, embedded.Options{})
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("database %q: %w: use sudo, or be the user that runs seer", f.db, fs.ErrPermission)
+	}
 	if err != nil {
 		return err
 	}

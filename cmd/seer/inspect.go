@@ -71,9 +71,7 @@ func newInspectCommand(hooks inspectHooks) *cobra.Command {
 			return in.run(cmd.Context(), args)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return usageError(fmt.Errorf("inspect: %w: `seer inspect --help` lists the flags", err))
-	})
+	cmd.SetFlagErrorFunc(flagError)
 	flags := cmd.Flags()
 	flags.BoolVarP(&in.json, "json", "j", false, "print one JSON object")
 	flags.BoolVarP(&in.pretty, "pretty", "p", false, "print one JSON object, indented")
@@ -88,7 +86,7 @@ func (in *inspector) run(ctx context.Context, args []string) error {
 		return usageError(err)
 	}
 	if in.length <= 0 {
-		return usageError(fmt.Errorf("--for %s: want a duration above 0, such as 2s", in.length))
+		return usageError(fmt.Errorf("inspect: --for %s: want a duration above 0, such as 2s", in.length))
 	}
 	out := bufio.NewWriter(in.out)
 	err = in.answer(ctx, out, q)

@@ -30,7 +30,7 @@ func (in *inspector) open(ctx context.Context) (from answerer, done func(), err 
 	fmt.Fprintf(in.notes, "no seer runs on this host (%s): measuring for %s\n", in.socket, in.length)
 	server, closeServer, err := in.hooks.Measure(ctx, in.length)
 	if err != nil {
-		return nil, nil, fmt.Errorf("inspect: measure this host: %w", err)
+		return nil, nil, fmt.Errorf("inspect: no seer runs on this host, and it cannot be measured: %w", err)
 	}
 	return server, func() {
 		if err := closeServer(); err != nil {

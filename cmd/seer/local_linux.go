@@ -44,9 +44,12 @@ func run(ctx context.Context, c *collector.Collector, server *api.Server, d time
 }
 
 func newLocal() (*collector.Collector, *api.Server, error) {
+	if err := checkPrivileges(); err != nil {
+		return nil, nil, err
+	}
 	c, err := collector.New(collector.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return nil, nil, collectorError(err, false)
+		return nil, nil, collectorError(err)
 	}
 	return c, api.New(api.Config{Source: c, Version: version(), Tick: c.Tick(), GroupBy: "container"}), nil
 }

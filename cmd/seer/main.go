@@ -20,7 +20,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	err := newRootCommand().ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintf(os.Stderr, "seer: %v\n", err)
+		fmt.Fprintf(os.Stderr, "seer: %s\n", oneLine(err))
 	}
 	os.Exit(exitCode(err))
 }
@@ -44,11 +44,11 @@ Without a subcommand it traces this host and shows it in the terminal, as
 		Args:          noSubcommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	addRun(root)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath()))
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newRunCommand(), newTopCommand(), newInspectCommand(localHooks()), newDoctorCommand(), newExportCommand(), newManCommand())
 	return root
 }
@@ -58,9 +58,9 @@ func noSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("unknown command %q: see `seer --help`", args[0])
+	err := fmt.Errorf("no command %q: see `seer --help`", args[0])
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		err = fmt.Errorf("unknown command %q: did you mean %q?", args[0], similar[0])
+		err = fmt.Errorf("no command %q: did you mean `seer %s`?", args[0], similar[0])
 	}
 	return usageError(err)
 }

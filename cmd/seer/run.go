@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"seer/collector"
 	"seer/collector/api"
+	"seer/collector/container"
 )
 
 // runOptions are the flags of `seer run`.
@@ -51,12 +54,7 @@ func newRunCommand() *cobra.Command {
 		Short:   "Trace this host and record it",
 		Long:    runLong,
 		Example: runExamples,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError(err)
-			}
-			return nil
-		},
+		Args:    noArguments,
 	}
 	addRun(cmd)
 	return cmd
@@ -91,13 +89,29 @@ func addRun(cmd *cobra.Command) {
 			return err
 		}
 		if err := o.check(); err != nil {
-			return usageError(err)
+			return usageError(fmt.Errorf("run: %w", err))
 		}
 		return trace(cmd.Context(), o, cmd.ErrOrStderr())
 	}
 }
 
+// check refuses values that flags take one by one, before anything is opened.
 func (o *runOptions) check() error {
+	if o.tick < collector.MinTick || o.tick > collector.MaxTick {
+		return fmt.Errorf("--tick %v: want %v to %v", o.tick, collector.MinTick, collector.MaxTick)
+	}
+	if _, err := container.ParseGroupBy(o.groupBy); err != nil {
+		return fmt.Errorf("--group-by %q: want container, service, unit or comm", o.groupBy)
+	}
+	if o.db == "" {
+		return fmt.Errorf(`--db "": want a directory, or %q to record nothing`, noDB)
+	}
+	if o.socket == "" {
+		return errors.New(`--socket "": want a path, such as ` + api.DefaultSocket)
+	}
+	if err := checkAddress(o.listen); err != nil {
+		return fmt.Errorf("--listen %q: want HOST:PORT, such as 127.0.0.1:9400: %w", o.listen, err)
+	}
 	if o.exact != "off" && o.exact != "on" {
 		return fmt.Errorf("--exact %q: want off or on", o.exact)
 	}
@@ -107,6 +121,26 @@ func (o *runOptions) check() error {
 		return fmt.Errorf("--act %s: this version measures and does not act yet: leave it off", o.act)
 	default:
 		return fmt.Errorf("--act %q: want off", o.act)
+	}
+	return nil
+}
+
+// checkAddress refuses what could never be listened on. An empty address is
+// none.
+func checkAddress(address string) error {
+	if address == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		var reason *net.AddrError
+		if errors.As(err, &reason) {
+			return errors.New(reason.Err)
+		}
+		return err
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("%q is no port", port)
 	}
 	return nil
 }

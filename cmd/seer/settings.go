@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +19,10 @@ import (
 // defaultConfig is read when it exists; one named with --config must exist.
 const defaultConfig = "/etc/seer/seer.yaml"
 
+// notSettings are flags that make sense on the command line only. An image that
+// sets SEER_VERSION means something else by it.
+var notSettings = map[string]bool{"config": true, "help": true, "version": true}
+
 // loadSettings fills in the flags that the command line left alone: from SEER_*
 // in the environment (--cpu-budget is SEER_CPU_BUDGET), then from the YAML file,
 // whose keys are the flags' names.
@@ -26,33 +32,35 @@ func loadSettings(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if env := os.Getenv("SEER_CONFIG"); env != "" && !flags.Changed("config") {
-		path = env
+	named := flags.Changed("config")
+	if env := os.Getenv("SEER_CONFIG"); env != "" && !named {
+		path, named = env, true
 	}
-	file, err := readConfig(path, flags.Changed("config"))
+	file, err := readConfig(path, named)
 	if err != nil {
-		return usageError(err)
+		return usageError(fmt.Errorf("%sconfig %s: %w", commandPrefix(cmd), path, err))
 	}
-	for key := range file {
-		if flags.Lookup(key) == nil || key == "config" {
-			return usageError(fmt.Errorf("%s: unknown setting %q: settings are the flags of `%s --help`", path, key, cmd.CommandPath()))
+	for _, key := range slices.Sorted(maps.Keys(file)) {
+		if flags.Lookup(key) == nil || notSettings[key] {
+			return usageError(fmt.Errorf("%sconfig %s: no setting %q: the settings are the flags that `seer run --help` lists",
+				commandPrefix(cmd), path, key))
 		}
 	}
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || failed != nil || f.Name == "config" || f.Name == "help" {
+		if f.Changed || failed != nil || notSettings[f.Name] {
 			return
 		}
 		name := "SEER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if value, ok := os.LookupEnv(name); ok {
 			if err := flags.Set(f.Name, value); err != nil {
-				failed = usageError(fmt.Errorf("%s=%q: %w", name, value, err))
+				failed = usageError(fmt.Errorf("%s%s=%q: %w", commandPrefix(cmd), name, value, wrongValue(err)))
 			}
 			return
 		}
 		if value, ok := file[f.Name]; ok {
 			if err := flags.Set(f.Name, fmt.Sprint(value)); err != nil {
-				failed = usageError(fmt.Errorf("%s: %s: %w", path, f.Name, err))
+				failed = usageError(fmt.Errorf("%sconfig %s: %s %q: %w", commandPrefix(cmd), path, f.Name, fmt.Sprint(value), wrongValue(err)))
 			}
 		}
 	})
@@ -65,17 +73,23 @@ func readConfig(path string, must bool) (map[string]any, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathError.Err // the caller names the file
+		}
+		return nil, fmt.Errorf("%w: name another file, or none", err)
 	}
 	settings := map[string]any{}
 	if err := yaml.Unmarshal(text, &settings); err != nil {
-		return nil, fmt.Errorf("config %s: %w", path, err)
+		if _, ok := errors.AsType[*yaml.TypeError](err); ok { // it names Go types
+			return nil, errors.New("want one setting a line, such as `tick: 100ms`")
+		}
+		return nil, err
 	}
 	for key, value := range settings {
 		switch value.(type) {
 		case string, bool, int, float64:
 		default:
-			return nil, fmt.Errorf("config %s: %s: want one value, not %T", path, key, value)
+			return nil, fmt.Errorf("%s: want one value, such as `tick: 100ms`", key)
 		}
 	}
 	return settings, nil
@@ -94,7 +108,7 @@ func (s *cpuShare) Set(text string) error {
 		v /= 100
 	}
 	if err != nil || !(v > 0 && v <= 1) {
-		return fmt.Errorf("%q is not a share: want 0.5%% or 0.005, above 0 and at most 100%%", text)
+		return errors.New("want a share above 0 and at most 100%, written 0.5% or 0.005")
 	}
 	*s = cpuShare(v)
 	return nil
@@ -135,7 +149,7 @@ func (b *byteSize) Set(text string) error {
 		*b = byteSize(v * unit.bytes)
 		return nil
 	}
-	return fmt.Errorf("%q is not a size: want 512MiB or 2GB", text)
+	return errors.New("want a size, such as 512MiB or 2GB")
 }
 
 // age is a flag for a duration that may be written in days: 7d, 36h.
@@ -160,7 +174,7 @@ func (a *age) Set(text string) error {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return fmt.Errorf("%q is not an age: want 7d or 36h", text)
+		return errors.New("want an age, such as 7d or 36h")
 	}
 	*a = age(d)
 	return nil

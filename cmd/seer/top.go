@@ -15,7 +15,7 @@ func newTopCommand() *cobra.Command {
 	opts := top.DefaultOptions()
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "show every container's queues, live",
+		Short: "Show every container's queues, live",
 		Long: `Top shows the queues of every container or service on this host in the
 terminal: what waits where, how it developed, and which queue is contended.
 
@@ -24,13 +24,16 @@ measures by itself until it ends. Press ? for the keys and the columns.`,
 		Example: `  seer top
   seer top --group service --sort runq
   seer top --once --filter shop`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path := os.Getenv("SEER_SOCKET"); path != "" && !cmd.Flags().Changed("socket") {
+				opts.Socket = path
+			}
 			return topError(top.Run(cmd.Context(), opts, os.Stdout))
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.Socket, "socket", opts.Socket, "control socket of the running seer")
+	f.StringVar(&opts.Socket, "socket", opts.Socket, "control socket of the running seer (SEER_SOCKET)")
 	f.DurationVarP(&opts.Interval, "interval", "d", opts.Interval, "what the numbers cover, 250ms to 1m")
 	f.BoolVar(&opts.Once, "once", false, "print one interval as text and exit")
 	f.StringVar(&opts.Group, "group", opts.Group, "container or service")

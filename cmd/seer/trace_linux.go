@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
+	"kernel.org/pub/linux/libs/security/libcap/cap"
 
 	"seer/cmd/seer/top"
 	"seer/collector"
@@ -24,14 +28,18 @@ import (
 	"seer/collector/tracedb/embedded"
 )
 
-// trace is `seer run`: it opens everything before it measures anything, so
-// that a wrong setting costs nothing, and closes in reverse order.
+// trace is `seer run`: it opens everything before it measures anything, and
+// closes in reverse order. The database comes last: what cannot start leaves
+// none behind.
 func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	if o.top && !term.IsTerminal(int(os.Stdout.Fd())) {
 		return usageError(errors.New("the display needs a terminal: use `seer run` without --top, or `seer top --once`"))
 	}
 	screen := &heldLog{to: logs, held: o.top}
 	defer screen.release()
+	if err := checkPrivileges(); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
 	level := slog.LevelInfo
 	if o.verbose {
 		level = slog.LevelDebug
@@ -43,29 +51,41 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 
 	socket, err := api.Listen(o.socket)
 	if err != nil {
-		return startError(err)
+		return fmt.Errorf("run: %w", err)
 	}
 	closers.add(func() error { socket.Close(); return nil }) // Serve has closed it, if it ran
-	var store tracedb.Store
-	if o.db != noDB {
-		db, err := embedded.Open(o.db, embedded.Options{MaxAge: time.Duration(o.keepAge), MaxBytes: uint64(o.keepBytes), Logger: log})
-		if err != nil {
-			return startError(err)
+	var web net.Listener
+	if o.listen != "" {
+		web, err = api.ListenWeb(o.listen)
+		switch {
+		case errors.Is(err, api.ErrPortInUse): // it says what to do
+			return fmt.Errorf("run: %w", err)
+		case err != nil:
+			return fmt.Errorf("run: %w: give --listen an address of this host that seer may use", err)
 		}
-		closers.add(db.Close)
-		store = db
+		closers.add(func() error { web.Close(); return nil }) // as above
 	}
 	groupBy, err := container.ParseGroupBy(o.groupBy)
 	if err != nil {
-		return usageError(fmt.Errorf("--group-by: %w", err))
+		return usageError(fmt.Errorf("run: --group-by: %w", err))
 	}
 	c, err := collector.New(collector.Config{
 		Tick: o.tick, CPUBudget: float64(o.budget), GroupBy: groupBy, Exact: o.exact == "on", Logger: log,
 	})
 	if err != nil {
-		return collectorError(err, o.verbose)
+		showVerifierLog(screen, err, o.verbose)
+		return fmt.Errorf("run: %w", collectorError(err))
 	}
 	closers.add(c.Close)
+	var store tracedb.Store
+	if o.db != noDB {
+		db, err := embedded.Open(o.db, embedded.Options{MaxAge: time.Duration(o.keepAge), MaxBytes: uint64(o.keepBytes), Logger: log})
+		if err != nil {
+			return fmt.Errorf("run: %w", databaseError(err))
+		}
+		closers.add(db.Close)
+		store = db
+	}
 
 	cfg := api.Config{Source: c, Version: version(), Tick: c.Tick(), GroupBy: o.groupBy, Log: log}
 	sinks := []collector.Sink{}
@@ -81,18 +101,13 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if o.listen != "" {
-		web, err := api.ListenWeb(o.listen)
-		if err != nil {
-			return startError(err)
-		}
-		closers.add(func() error { web.Close(); return nil })
+	if web != nil {
 		log.Info("serving metrics", "address", web.Addr().String())
 		group.Go(func() error { return server.ServeWeb(ctx, web) })
 	}
 	if !o.keepCaps {
 		if err := feature.Drop(feature.RunCapabilities()...); err != nil {
-			return err
+			return fmt.Errorf("run: %w", err)
 		}
 	}
 	group.Go(func() error { return server.Serve(ctx, socket) })
@@ -109,7 +124,10 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	}
 	err = group.Wait()
 	log.Info("stopped")
-	return err
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
 }
 
 func topOptions(o *runOptions) top.Options {
@@ -118,23 +136,52 @@ func topOptions(o *runOptions) top.Options {
 	return opts
 }
 
-// startError gives a setting that cannot be used the exit code of a failure.
-func startError(err error) error { return fmt.Errorf("run: %w", err) }
+// checkPrivileges refuses to start without the capabilities that every BPF
+// program needs. The kernel would only say EPERM, as it does for other reasons.
+func checkPrivileges() error {
+	held := cap.GetProc()
+	var lacking []string
+	for _, v := range []cap.Value{cap.BPF, cap.PERFMON} {
+		own, err := held.GetFlag(cap.Effective, v)
+		// Before Linux 5.8 CAP_SYS_ADMIN stood for both; it still does.
+		admin, adminErr := held.GetFlag(cap.Effective, cap.SYS_ADMIN)
+		if err := errors.Join(err, adminErr); err != nil {
+			return fmt.Errorf("read capabilities: %w", err)
+		}
+		if !own && !admin {
+			lacking = append(lacking, strings.ToUpper(v.String()))
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	return kernelError(fmt.Errorf("needs root, or at least %s: use sudo, or grant the capabilities that deploy/seer.service lists",
+		strings.Join(lacking, " and ")))
+}
 
-// collectorError tells a kernel that lacks something from a setting that is
-// wrong, and shows the verifier's whole log on demand.
-func collectorError(err error, verbose bool) error {
+// collectorError tells a kernel that lacks something from what else may fail.
+func collectorError(err error) error {
+	if errors.Is(err, collector.ErrUnsupported) {
+		return kernelError(fmt.Errorf("%w: `seer doctor` says what is missing", err))
+	}
+	return err
+}
+
+// databaseError says what to do where the database's directory cannot be made.
+func databaseError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && path.Op == "mkdir" {
+		return fmt.Errorf("%w: choose another directory with --db, or --db none to record nothing", err)
+	}
+	return err
+}
+
+// showVerifierLog writes all that the kernel's verifier said, if it did.
+func showVerifierLog(to io.Writer, err error, verbose bool) {
 	var rejected *ebpf.VerifierError
 	if verbose && errors.As(err, &rejected) {
-		err = fmt.Errorf("%w\n%+v", err, rejected) //nolint:errorlint // err wraps it; this is its log
+		fmt.Fprintf(to, "%+v\n", rejected)
 	}
-	if os.Geteuid() != 0 && (errors.Is(err, collector.ErrUnsupported) || errors.Is(err, os.ErrPermission)) {
-		return kernelError(fmt.Errorf("run: needs root, or the capabilities of deploy/seer.service: try sudo: %w", err))
-	}
-	if errors.Is(err, collector.ErrUnsupported) {
-		return kernelError(fmt.Errorf("run: %w: `seer doctor` says what is missing", err))
-	}
-	return fmt.Errorf("run: %w", err)
 }
 
 func storeStats(r *tracedb.Recorder) api.StoreStats {
