@@ -86,7 +86,7 @@ func begin(cfg tracerConfig) (*running, error) {
 	case <-r.first:
 		return r, nil
 	case err := <-r.done:
-		return nil, fmt.Errorf("collector ended before its first tick: %v", err)
+		return nil, fmt.Errorf("collector ended before its first tick: %w", err)
 	}
 }
 
