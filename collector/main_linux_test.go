@@ -64,7 +64,7 @@ func listenAs(name string) error {
 	}
 	fmt.Println(l.Addr())
 	if _, err = os.Stdin.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read from parent: %v, want the end of file", err)
+		return fmt.Errorf("read from parent: %v, want the end of file", err) //nolint:errorlint // nil, too, is wrong
 	}
 	return nil
 }
