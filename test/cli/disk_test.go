@@ -35,24 +35,14 @@ func TestDiskFull(t *testing.T) {
 
 	i.start(inPrivateMounts(t, command(t, i.args()...), small))
 	i.waitReady()
-	lab.Wait(t, "values to be stored", func() (bool, string) {
-		v := i.metric("seer_tracedb_points_total")
-		return v > 0, fmt.Sprint(v)
-	})
+	i.waitAbove("seer_tracedb_points_total", 0)
 	// The mount is seen through the process that has it.
 	filler := filepath.Join(fmt.Sprintf("/proc/%d/root", i.cmd.Process.Pid), disk, "filler")
 	fill(t, filler, minFree/2)
 
+	// Samples are held back, and dropped when their ten seconds are over.
 	const message = "samples are not stored"
-	lab.Wait(t, "drops to be counted", func() (bool, string) {
-		v := i.metric("seer_tracedb_dropped_points_total")
-		return v > 0, fmt.Sprint(v)
-	})
-	dropped := i.metric("seer_tracedb_dropped_points_total")
-	lab.Wait(t, "more drops", func() (bool, string) {
-		v := i.metric("seer_tracedb_dropped_points_total")
-		return v > dropped, fmt.Sprint(v)
-	})
+	i.waitAbove("seer_tracedb_dropped_points_total", 0)
 	if n := strings.Count(i.log.String(), message); n != 1 {
 		t.Errorf("said %d times that nothing is stored, want once: %s", n, i.log.String())
 	}
@@ -63,10 +53,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := i.metric("seer_tracedb_points_total")
-	lab.Wait(t, "values to be stored again", func() (bool, string) {
-		v := i.metric("seer_tracedb_points_total")
-		return v > stored, fmt.Sprint(v)
-	})
+	i.waitAbove("seer_tracedb_points_total", stored)
 	i.wantStopped()
 
 	// A run that ends while it cannot store says that it lost something.

@@ -56,10 +56,10 @@ func (i *instance) args(more ...string) []string {
 
 func (i *instance) start(cmd *exec.Cmd) {
 	i.t.Helper()
-	i.cmd, i.exited, i.web = cmd, make(chan struct{}), ""
-	i.log = logBuffer{}
+	i.exited, i.web = make(chan struct{}), ""
+	i.log.reset()
 	cmd.Stderr = &i.log
-	// Not bounded by command's deadline, but by the test.
+	// Bounded by the test, not by the deadline of a command.
 	fresh := exec.Command(cmd.Path)
 	fresh.Args, fresh.Env, fresh.SysProcAttr = cmd.Args, cmd.Env, cmd.SysProcAttr
 	fresh.Stdin, fresh.Stdout, fresh.Stderr = cmd.Stdin, cmd.Stdout, cmd.Stderr
@@ -182,6 +182,23 @@ func (i *instance) metric(name string) float64 {
 	return 0
 }
 
+// waitAbove waits until a metric is above a value. It asks less often than
+// lab.Wait does: this may take as long as a chunk, and a scrape costs CPU.
+func (i *instance) waitAbove(name string, value float64) {
+	i.t.Helper()
+	poll := time.NewTicker(50 * time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(lab.Deadline); ; <-poll.C {
+		v := i.metric(name)
+		if v > value {
+			return
+		}
+		if time.Now().After(end) {
+			i.t.Fatalf("%s is %g after %v, want more than %g: %s", name, v, lab.Deadline, value, i.log.String())
+		}
+	}
+}
+
 // logBuffer keeps what Seer logs.
 type logBuffer struct {
 	mu  sync.Mutex
@@ -198,6 +215,12 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
 }
 
 // value returns what follows key in the line with that message.
