@@ -54,6 +54,16 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
+/* Key: hook. Value: runs, per CPU: the kernel's own count needs CAP_SYS_ADMIN to
+ * switch on, and slows every program of the host. Writer: count_run(). Reader: Go.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HOOK_MAX);
+	__type(key, enum hook_id);
+	__type(value, __u64);
+} hook_runs SEC(".maps");
+
 /* One row. Writer: Go, through mmap. Reader: all programs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -88,6 +98,14 @@ const volatile int self_tgid = 0;
 static __always_inline void count_loss(enum loss_reason reason)
 {
 	__u64 *count = bpf_map_lookup_elem(&losses, &reason);
+
+	if (count)
+		(*count)++;
+}
+
+static __always_inline void count_run(enum hook_id hook)
+{
+	__u64 *count = bpf_map_lookup_elem(&hook_runs, &hook);
 
 	if (count)
 		(*count)++;

@@ -78,6 +78,7 @@ int BPF_PROG(block_io_issue, struct request *rq)
 	struct container_row *row;
 	__u64 key = (__u64)rq;
 
+	count_run(HOOK_BLOCK_IO);
 	request.owner = owner_of_request(rq);
 	if (!request.owner)
 		return 0;
@@ -99,6 +100,7 @@ int BPF_PROG(block_io_issue, struct request *rq)
 SEC("tp_btf/block_rq_complete")
 int BPF_PROG(block_io_complete, struct request *rq, int error, unsigned int nr_bytes)
 {
+	count_run(HOOK_BLOCK_IO);
 	/* A request may complete in parts. */
 	if (nr_bytes < BPF_CORE_READ(rq, __data_len))
 		return 0;

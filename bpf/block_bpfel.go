@@ -50,7 +50,7 @@ type BlockControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -74,6 +74,15 @@ type BlockFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type BlockHookId uint32
+
+const (
+	BlockHookIdHOOK_TCP_STATE BlockHookId = 0
+	BlockHookIdHOOK_BLOCK_IO  BlockHookId = 1
+	BlockHookIdHOOK_REQUEST   BlockHookId = 2
+	BlockHookIdHOOK_MAX       BlockHookId = 3
+)
 
 type BlockLossReason uint32
 
@@ -104,6 +113,7 @@ const (
 	BlockMapControls         = "controls"
 	BlockMapFamilies         = "families"
 	BlockMapFreeSlots        = "free_slots"
+	BlockMapHookRuns         = "hook_runs"
 	BlockMapLosses           = "losses"
 	BlockProgBlockIoComplete = "block_io_complete"
 	BlockProgBlockIoIssue    = "block_io_issue"
@@ -171,6 +181,7 @@ type BlockMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 }
 
@@ -210,6 +221,7 @@ type BlockMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 }
 
@@ -222,6 +234,7 @@ func (m *BlockMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Losses,
 	)
 }

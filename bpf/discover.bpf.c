@@ -73,6 +73,30 @@ static __always_inline void adopt_role(struct socket_state *state, struct sock *
 		state->role = ROLE_CLIENT;
 }
 
+/* Whether a socket is one to track. A Multipath TCP socket has a descriptor but
+ * no TCP of its own; its subflows have, but no descriptor. Those born under Seer
+ * are tracked by tcp_state; of those that were there before, only listeners are
+ * found, by the first two scans, and stand for their first subflow.
+ */
+static __always_inline bool tracks(struct sock *sk, __u32 scan)
+{
+	__u16 family = sk->__sk_common.skc_family;
+	struct listener_value *known;
+
+	if (family == AF_UNIX)
+		return true;
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	if (sk->sk_protocol != IPPROTO_MPTCP)
+		return sk->sk_protocol == IPPROTO_TCP;
+	if (sk->__sk_common.skc_state != TCP_LISTEN)
+		return false;
+	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
+		return true;
+	known = listener_for(sk);
+	return scan <= 2 && !(known && known->sock == (__u64)queue_holder(sk));
+}
+
 SEC("iter/task_file")
 int discover(struct bpf_iter__task_file *ctx)
 {
@@ -85,7 +109,6 @@ int discover(struct bpf_iter__task_file *ctx)
 	struct socket *sock;
 	struct sock *sk;
 	bool init, seen_before, weak;
-	__u16 family;
 	__u32 scan;
 
 	if (!task || !file || !ctl || !stats)
@@ -110,9 +133,7 @@ int discover(struct bpf_iter__task_file *ctx)
 	sk = sock->sk;
 	if (!sk)
 		return 0;
-	family = sk->__sk_common.skc_family;
-	if (family != AF_UNIX &&
-	    !((family == AF_INET || family == AF_INET6) && sk->sk_protocol == IPPROTO_TCP))
+	if (!tracks(sk, scan))
 		return 0;
 	state = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!state) {
@@ -139,7 +160,7 @@ int discover(struct bpf_iter__task_file *ctx)
 	else if (state->owner == walked_owner)
 		state->flags &= ~SOCKET_WEAK_OWNER;
 
-	if (family == AF_UNIX)
+	if (sk->__sk_common.skc_family == AF_UNIX)
 		state->role = ROLE_UNIX;
 	else if (state->role == ROLE_UNKNOWN)
 		adopt_role(state, sk, seen_before);

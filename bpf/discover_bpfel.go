@@ -42,7 +42,7 @@ type DiscoverControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -76,6 +76,15 @@ type DiscoverFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type DiscoverHookId uint32
+
+const (
+	DiscoverHookIdHOOK_TCP_STATE DiscoverHookId = 0
+	DiscoverHookIdHOOK_BLOCK_IO  DiscoverHookId = 1
+	DiscoverHookIdHOOK_REQUEST   DiscoverHookId = 2
+	DiscoverHookIdHOOK_MAX       DiscoverHookId = 3
+)
 
 type DiscoverListenerKey struct {
 	_       structs.HostLayout
@@ -119,7 +128,7 @@ type DiscoverSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -153,6 +162,7 @@ const (
 	DiscoverMapFamilies       = "families"
 	DiscoverMapFreeEpolls     = "free_epolls"
 	DiscoverMapFreeSlots      = "free_slots"
+	DiscoverMapHookRuns       = "hook_runs"
 	DiscoverMapListeners      = "listeners"
 	DiscoverMapLosses         = "losses"
 	DiscoverMapSockets        = "sockets"
@@ -223,6 +233,7 @@ type DiscoverMapSpecs struct {
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeEpolls     *ebpf.MapSpec `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -269,6 +280,7 @@ type DiscoverMaps struct {
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeEpolls     *ebpf.Map `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -284,6 +296,7 @@ func (m *DiscoverMaps) Close() error {
 		m.Families,
 		m.FreeEpolls,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

@@ -35,11 +35,17 @@ int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct socket_state *state = ctx->value;
 	struct socket_record record = {};
+	struct control *ctl = control();
 	struct sock *sk = ctx->sk;
 	struct tcp_sock *tp;
 
-	if (!sk || !state || state->flags & SOCKET_SELF)
+	if (!sk || !state || !ctl || state->flags & SOCKET_SELF)
 		return 0;
+	/* A walk that pauses for its reader finds its place again by counting,
+	 * and meets a socket twice when others have gone meanwhile. */
+	if (state->dumped == ctl->dump)
+		return 0;
+	state->dumped = ctl->dump;
 	record.owner = state->owner;
 	record.role = state->role;
 	record.turn = state->turn;
@@ -69,13 +75,14 @@ int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 		}
 	}
 	if (record.tcp_state == TCP_LISTEN) {
-		record.accept_backlog_limit = sk->sk_max_ack_backlog;
-		record.accept_backlog = sk->sk_ack_backlog;
-		if (state->role == ROLE_UNIX)
+		tp = (void *)queue_holder(sk);
+		record.accept_backlog_limit = BPF_CORE_READ((struct sock *)tp, sk_max_ack_backlog);
+		if (state->role == ROLE_UNIX) {
 			record.accept_backlog = sk->sk_receive_queue.qlen;
-		tp = bpf_skc_to_tcp_sock(sk);
-		if (tp)
-			record.syn_queue = tp->inet_conn.icsk_accept_queue.qlen.counter;
+		} else {
+			record.accept_backlog = BPF_CORE_READ((struct sock *)tp, sk_ack_backlog);
+			record.syn_queue = BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.qlen.counter);
+		}
 	}
 	if (bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
 		count_loss(LOSS_DUMP_FULL);

@@ -42,7 +42,7 @@ type DumpControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -66,6 +66,15 @@ type DumpFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type DumpHookId uint32
+
+const (
+	DumpHookIdHOOK_TCP_STATE DumpHookId = 0
+	DumpHookIdHOOK_BLOCK_IO  DumpHookId = 1
+	DumpHookIdHOOK_REQUEST   DumpHookId = 2
+	DumpHookIdHOOK_MAX       DumpHookId = 3
+)
 
 type DumpListenerKey struct {
 	_       structs.HostLayout
@@ -133,7 +142,7 @@ type DumpSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -164,6 +173,7 @@ const (
 	DumpMapControls           = "controls"
 	DumpMapFamilies           = "families"
 	DumpMapFreeSlots          = "free_slots"
+	DumpMapHookRuns           = "hook_runs"
 	DumpMapListeners          = "listeners"
 	DumpMapLosses             = "losses"
 	DumpMapSockets            = "sockets"
@@ -227,6 +237,7 @@ type DumpMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -266,6 +277,7 @@ type DumpMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -278,6 +290,7 @@ func (m *DumpMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

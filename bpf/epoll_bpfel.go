@@ -42,7 +42,7 @@ type EpollControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -77,6 +77,15 @@ type EpollFamilyStats struct {
 	High     uint64
 }
 
+type EpollHookId uint32
+
+const (
+	EpollHookIdHOOK_TCP_STATE EpollHookId = 0
+	EpollHookIdHOOK_BLOCK_IO  EpollHookId = 1
+	EpollHookIdHOOK_REQUEST   EpollHookId = 2
+	EpollHookIdHOOK_MAX       EpollHookId = 3
+)
+
 type EpollLossReason uint32
 
 const (
@@ -108,6 +117,7 @@ const (
 	EpollMapFamilies       = "families"
 	EpollMapFreeEpolls     = "free_epolls"
 	EpollMapFreeSlots      = "free_slots"
+	EpollMapHookRuns       = "hook_runs"
 	EpollMapLosses         = "losses"
 	EpollProgEpollReady    = "epoll_ready"
 	EpollVarGroupByComm    = "group_by_comm"
@@ -172,6 +182,7 @@ type EpollMapSpecs struct {
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeEpolls     *ebpf.MapSpec `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 }
 
@@ -212,6 +223,7 @@ type EpollMaps struct {
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeEpolls     *ebpf.Map `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 }
 
@@ -226,6 +238,7 @@ func (m *EpollMaps) Close() error {
 		m.Families,
 		m.FreeEpolls,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Losses,
 	)
 }

@@ -57,8 +57,10 @@ static __always_inline void close_request(struct exact_state *exact, __u32 slot,
 	counters = counters_of(slot, role);
 	if (!counters)
 		return;
-	counters->departures++;
-	counters->out_ns += bpf_ktime_get_ns();
+	/* Atomic, though the counters are this CPU's own: a hook may be preempted,
+	 * or interrupted by tcp_state in a softirq. */
+	__sync_fetch_and_add(&counters->departures, 1);
+	__sync_fetch_and_add(&counters->out_ns, bpf_ktime_get_ns());
 }
 
 /* Counts a receive or a send of at least one byte. epoch is control.exact,
@@ -70,9 +72,11 @@ static __always_inline void count_transfer(struct exact_state *exact, __u32 slot
 	enum socket_turn opens = role == ROLE_SERVER ? TURN_RECEIVED : TURN_SENT;
 	struct exact_counters *counters;
 
-	if (exact->turn == turn)
+	__u32 now = epoch << 2 | turn;
+
+	if (exact->turn == now)
 		return; /* more of the same message */
-	exact->turn = turn;
+	exact->turn = now;
 	if (turn != opens) {
 		close_request(exact, slot, role, epoch);
 		return;
@@ -81,6 +85,6 @@ static __always_inline void count_transfer(struct exact_state *exact, __u32 slot
 	if (!counters)
 		return;
 	exact->open_epoch = epoch;
-	counters->arrivals++;
-	counters->in_ns += bpf_ktime_get_ns();
+	__sync_fetch_and_add(&counters->arrivals, 1);
+	__sync_fetch_and_add(&counters->in_ns, bpf_ktime_get_ns());
 }

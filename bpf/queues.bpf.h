@@ -83,13 +83,21 @@ struct container_row {
 	struct queue_cell cells[QUEUE_MAX];
 };
 
+/* Programs that run on events rather than in passes, by what one run costs. */
+enum hook_id {
+	HOOK_TCP_STATE,
+	HOOK_BLOCK_IO,
+	HOOK_REQUEST,
+	HOOK_MAX,
+};
+
 /* Written by Go, read by every program. */
 struct control {
 	__u64 pass[FAMILY_MAX];		/* number of the current pass, from 1 */
 	__u64 pass_ns[FAMILY_MAX];	/* when it began, CLOCK_MONOTONIC */
 	__u64 previous_ns[FAMILY_MAX];	/* when the one before began */
 	__u32 quiet_every;		/* visit sockets that were quiet every n-th pass; 1: always */
-	__u32 pad;
+	__u32 dump;			/* number of the current list of sockets */
 	__u32 exact;			/* request hooks count when set; another number each time */
 	__u32 yield_every;		/* end a read after this many objects, so that others can run */
 	/* How to name the container of a task (container.Choice): an index into

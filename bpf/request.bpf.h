@@ -14,14 +14,15 @@ static __always_inline void on_transfer(struct sock *sk, enum socket_turn turn)
 	struct socket_state *state;
 	struct control *ctl;
 
-	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!state || state->exact.turn == turn)
-		return; /* not tracked, or more of the same message */
-	if (state->role != ROLE_SERVER && state->role != ROLE_CLIENT)
-		return;
+	count_run(HOOK_REQUEST);
 	ctl = control();
 	if (!ctl || !ctl->exact)
 		return;
+	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!state || (state->role != ROLE_SERVER && state->role != ROLE_CLIENT))
+		return; /* not tracked */
+	if (state->exact.turn == (ctl->exact << 2 | turn))
+		return; /* more of the same message */
 	if (!state->owner || state->flags & SOCKET_WEAK_OWNER) {
 		struct task_struct *task = (void *)bpf_get_current_task();
 

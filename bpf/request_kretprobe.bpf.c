@@ -95,6 +95,7 @@ static __always_inline int leave(int ret, enum socket_turn turn)
 	sk = (void *)transfer->sock;
 	skip = transfer->skip;
 	bpf_map_delete_elem(&transfers, &thread);
+	count_run(HOOK_REQUEST);
 	ctl = control();
 	if (skip || ret <= 0 || !ctl || !ctl->exact)
 		return 0;

@@ -42,7 +42,7 @@ type RequestFexitControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -84,6 +84,15 @@ type RequestFexitFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type RequestFexitHookId uint32
+
+const (
+	RequestFexitHookIdHOOK_TCP_STATE RequestFexitHookId = 0
+	RequestFexitHookIdHOOK_BLOCK_IO  RequestFexitHookId = 1
+	RequestFexitHookIdHOOK_REQUEST   RequestFexitHookId = 2
+	RequestFexitHookIdHOOK_MAX       RequestFexitHookId = 3
+)
 
 type RequestFexitListenerKey struct {
 	_       structs.HostLayout
@@ -127,7 +136,7 @@ type RequestFexitSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -159,6 +168,7 @@ const (
 	RequestFexitMapExactRows               = "exact_rows"
 	RequestFexitMapFamilies                = "families"
 	RequestFexitMapFreeSlots               = "free_slots"
+	RequestFexitMapHookRuns                = "hook_runs"
 	RequestFexitMapListeners               = "listeners"
 	RequestFexitMapLosses                  = "losses"
 	RequestFexitMapSockets                 = "sockets"
@@ -226,6 +236,7 @@ type RequestFexitMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -265,6 +276,7 @@ type RequestFexitMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -278,6 +290,7 @@ func (m *RequestFexitMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

@@ -56,7 +56,7 @@ type RequestKretprobeControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -98,6 +98,15 @@ type RequestKretprobeFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type RequestKretprobeHookId uint32
+
+const (
+	RequestKretprobeHookIdHOOK_TCP_STATE RequestKretprobeHookId = 0
+	RequestKretprobeHookIdHOOK_BLOCK_IO  RequestKretprobeHookId = 1
+	RequestKretprobeHookIdHOOK_REQUEST   RequestKretprobeHookId = 2
+	RequestKretprobeHookIdHOOK_MAX       RequestKretprobeHookId = 3
+)
 
 type RequestKretprobeListenerKey struct {
 	_       structs.HostLayout
@@ -141,7 +150,7 @@ type RequestKretprobeSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -180,6 +189,7 @@ const (
 	RequestKretprobeMapExactRows            = "exact_rows"
 	RequestKretprobeMapFamilies             = "families"
 	RequestKretprobeMapFreeSlots            = "free_slots"
+	RequestKretprobeMapHookRuns             = "hook_runs"
 	RequestKretprobeMapListeners            = "listeners"
 	RequestKretprobeMapLosses               = "losses"
 	RequestKretprobeMapSockets              = "sockets"
@@ -254,6 +264,7 @@ type RequestKretprobeMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -296,6 +307,7 @@ type RequestKretprobeMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -311,6 +323,7 @@ func (m *RequestKretprobeMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

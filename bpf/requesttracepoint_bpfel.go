@@ -42,7 +42,7 @@ type RequestTracepointControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -80,6 +80,15 @@ type RequestTracepointFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type RequestTracepointHookId uint32
+
+const (
+	RequestTracepointHookIdHOOK_TCP_STATE RequestTracepointHookId = 0
+	RequestTracepointHookIdHOOK_BLOCK_IO  RequestTracepointHookId = 1
+	RequestTracepointHookIdHOOK_REQUEST   RequestTracepointHookId = 2
+	RequestTracepointHookIdHOOK_MAX       RequestTracepointHookId = 3
+)
 
 type RequestTracepointListenerKey struct {
 	_       structs.HostLayout
@@ -123,7 +132,7 @@ type RequestTracepointSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -155,6 +164,7 @@ const (
 	RequestTracepointMapExactRows       = "exact_rows"
 	RequestTracepointMapFamilies        = "families"
 	RequestTracepointMapFreeSlots       = "free_slots"
+	RequestTracepointMapHookRuns        = "hook_runs"
 	RequestTracepointMapListeners       = "listeners"
 	RequestTracepointMapLosses          = "losses"
 	RequestTracepointMapSockets         = "sockets"
@@ -220,6 +230,7 @@ type RequestTracepointMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -259,6 +270,7 @@ type RequestTracepointMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -272,6 +284,7 @@ func (m *RequestTracepointMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

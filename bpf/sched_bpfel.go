@@ -42,7 +42,7 @@ type SchedControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -66,6 +66,15 @@ type SchedFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type SchedHookId uint32
+
+const (
+	SchedHookIdHOOK_TCP_STATE SchedHookId = 0
+	SchedHookIdHOOK_BLOCK_IO  SchedHookId = 1
+	SchedHookIdHOOK_REQUEST   SchedHookId = 2
+	SchedHookIdHOOK_MAX       SchedHookId = 3
+)
 
 type SchedLossReason uint32
 
@@ -104,6 +113,7 @@ const (
 	SchedMapControls       = "controls"
 	SchedMapFamilies       = "families"
 	SchedMapFreeSlots      = "free_slots"
+	SchedMapHookRuns       = "hook_runs"
 	SchedMapLosses         = "losses"
 	SchedMapTasks          = "tasks"
 	SchedProgRunQueue      = "run_queue"
@@ -167,6 +177,7 @@ type SchedMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Tasks          *ebpf.MapSpec `ebpf:"tasks"`
 }
@@ -206,6 +217,7 @@ type SchedMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Tasks          *ebpf.Map `ebpf:"tasks"`
 }
@@ -218,6 +230,7 @@ func (m *SchedMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Losses,
 		m.Tasks,
 	)

@@ -80,10 +80,11 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 	struct listener_value *listener;
 	struct container_row *row;
 	struct socket_state *state;
-	struct control *ctl;
+	struct control *ctl = control();
 
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (!ctl || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
+	count_run(HOOK_TCP_STATE);
 
 	if (newstate == TCP_LISTEN || newstate == TCP_SYN_SENT) {
 		state = track(sk);
@@ -94,6 +95,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 			return 0;
 		}
 		state->owner = owner_of(task);
+		state->confirmed = ctl->pass[FAMILY_DISCOVER]; /* as if a scan had found it */
 		state->role = newstate == TCP_LISTEN ? ROLE_LISTENER : ROLE_CLIENT;
 		state->flags |= SOCKET_COUNTED;
 		row = row_of(state->owner, &state->slot);
@@ -138,8 +140,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 			count_requests(row, state, BPF_CORE_READ(tp, data_segs_in),
 				       BPF_CORE_READ(tp, data_segs_out));
 			/* Nobody will answer any more. */
-			ctl = control();
-			if (ctl && ctl->exact)
+			if (ctl->exact)
 				close_request(&state->exact, state->slot, state->role, ctl->exact);
 		}
 	}
@@ -155,13 +156,16 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
  * Hook:  socket-storage iterator, once per pass: no cost per packet.
  * Since: Linux 5.11.
  */
-static __always_inline void measure_listener(struct container_row *row, struct sock *sk,
-					     struct tcp_sock *tp, __u64 pass)
+static __always_inline void measure_listener(struct container_row *row, struct sock *sk, __u64 pass)
 {
-	__u32 limit = sk->sk_max_ack_backlog;
+	struct tcp_sock *tp = (void *)queue_holder(sk);
+	__u32 limit, backlog, half_open;
 
-	add_depth(&row->cells[QUEUE_ACCEPT_BACKLOG], pass, sk->sk_ack_backlog, limit);
-	add_depth(&row->cells[QUEUE_SYN], pass, tp->inet_conn.icsk_accept_queue.qlen.counter, limit);
+	backlog = BPF_CORE_READ((struct sock *)tp, sk_ack_backlog);
+	limit = BPF_CORE_READ((struct sock *)tp, sk_max_ack_backlog);
+	half_open = BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.qlen.counter);
+	add_depth(&row->cells[QUEUE_ACCEPT_BACKLOG], pass, backlog, limit);
+	add_depth(&row->cells[QUEUE_SYN], pass, half_open, limit);
 }
 
 /* Adds what one connection holds to its container's queues, from the state. */
@@ -353,13 +357,13 @@ int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
 		measure_unix(row, sk, state, tcp_state, pass);
 		return 0;
 	}
+	if (tcp_state == TCP_LISTEN) {
+		measure_listener(row, sk, pass);
+		return 0;
+	}
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	if (tcp_state == TCP_LISTEN) {
-		measure_listener(row, sk, tp, pass);
-		return 0;
-	}
 	if (tcp_state == TCP_ESTABLISHED || tcp_state == TCP_CLOSE_WAIT) {
 		measure_connection(row, sk, tp, state, tcp_state, pass);
 	} else {

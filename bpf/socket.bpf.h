@@ -32,7 +32,7 @@ enum socket_flag {
 /* What the request hooks remember about a connection. */
 struct exact_state {
 	__u32 open_epoch;	/* control.exact when the open request arrived; 0: none open */
-	__u32 turn;		/* enum socket_turn */
+	__u32 turn;		/* enum socket_turn, and the epoch above it */
 };
 
 /* 104 bytes a socket, in the socket's own local storage: it goes with the socket. */
@@ -45,7 +45,7 @@ struct socket_state {
 	__u8 flags;		/* enum socket_flag */
 	__u8 pad;
 	__u32 phase;		/* random: which passes read it when not all do */
-	__u32 pad2;
+	__u32 dumped;		/* list of sockets that it is already in */
 	__u32 segs_in;		/* data_segs_in at the last visit */
 	__u32 segs_out;
 	__u32 base_in;		/* data_segs_in when Seer first met it */
@@ -136,6 +136,19 @@ static __always_inline struct listener_value *listener_for(const struct sock *sk
 	}
 	key.address[0] = key.address[1] = key.address[2] = key.address[3] = 0;
 	return bpf_map_lookup_elem(&listeners, &key);
+}
+
+/* The TCP socket whose queues a listening socket has. A Multipath TCP listener,
+ * as Go's servers open by default, has none itself but a first subflow with
+ * them. The result is an address to read from, which no helper takes.
+ */
+static __always_inline struct sock *queue_holder(struct sock *sk)
+{
+	struct mptcp_sock *msk = (void *)sk;
+
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock))
+		return BPF_CORE_READ(msk, first);
+	return sk;
 }
 
 static __always_inline void remember_listener(const struct sock *sk, __u64 owner)

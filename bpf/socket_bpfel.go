@@ -30,7 +30,7 @@ type SocketControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -72,6 +72,15 @@ type SocketFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type SocketHookId uint32
+
+const (
+	SocketHookIdHOOK_TCP_STATE SocketHookId = 0
+	SocketHookIdHOOK_BLOCK_IO  SocketHookId = 1
+	SocketHookIdHOOK_REQUEST   SocketHookId = 2
+	SocketHookIdHOOK_MAX       SocketHookId = 3
+)
 
 type SocketListenerKey struct {
 	_       structs.HostLayout
@@ -157,7 +166,7 @@ type SocketSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -197,6 +206,7 @@ const (
 	SocketMapExactRows        = "exact_rows"
 	SocketMapFamilies         = "families"
 	SocketMapFreeSlots        = "free_slots"
+	SocketMapHookRuns         = "hook_runs"
 	SocketMapListeners        = "listeners"
 	SocketMapLosses           = "losses"
 	SocketMapSockets          = "sockets"
@@ -265,6 +275,7 @@ type SocketMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -307,6 +318,7 @@ type SocketMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -320,6 +332,7 @@ func (m *SocketMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

@@ -36,7 +36,7 @@ type testAccountControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -100,6 +100,15 @@ type testAccountFlowArgs struct {
 	NowNs uint64
 }
 
+type testAccountHookId uint32
+
+const (
+	testAccountHookIdHOOK_TCP_STATE testAccountHookId = 0
+	testAccountHookIdHOOK_BLOCK_IO  testAccountHookId = 1
+	testAccountHookIdHOOK_REQUEST   testAccountHookId = 2
+	testAccountHookIdHOOK_MAX       testAccountHookId = 3
+)
+
 type testAccountLossReason uint32
 
 const (
@@ -148,6 +157,7 @@ const (
 	testAccountMapControls       = "controls"
 	testAccountMapFamilies       = "families"
 	testAccountMapFreeSlots      = "free_slots"
+	testAccountMapHookRuns       = "hook_runs"
 	testAccountMapLosses         = "losses"
 	testAccountProgTestAddDepth  = "test_add_depth"
 	testAccountProgTestArrive    = "test_arrive"
@@ -228,6 +238,7 @@ type testAccountMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 }
 
@@ -270,6 +281,7 @@ type testAccountMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 }
 
@@ -280,6 +292,7 @@ func (m *testAccountMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Losses,
 	)
 }

@@ -42,7 +42,7 @@ type testExactControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -80,6 +80,15 @@ type testExactFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type testExactHookId uint32
+
+const (
+	testExactHookIdHOOK_TCP_STATE testExactHookId = 0
+	testExactHookIdHOOK_BLOCK_IO  testExactHookId = 1
+	testExactHookIdHOOK_REQUEST   testExactHookId = 2
+	testExactHookIdHOOK_MAX       testExactHookId = 3
+)
 
 type testExactListenerKey struct {
 	_       structs.HostLayout
@@ -133,7 +142,7 @@ type testExactSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -186,6 +195,7 @@ const (
 	testExactMapExactRows          = "exact_rows"
 	testExactMapFamilies           = "families"
 	testExactMapFreeSlots          = "free_slots"
+	testExactMapHookRuns           = "hook_runs"
 	testExactMapListeners          = "listeners"
 	testExactMapLosses             = "losses"
 	testExactMapSockets            = "sockets"
@@ -254,6 +264,7 @@ type testExactMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -296,6 +307,7 @@ type testExactMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -309,6 +321,7 @@ func (m *testExactMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

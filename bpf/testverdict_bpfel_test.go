@@ -42,7 +42,7 @@ type testVerdictControl struct {
 	PassNs             [4]uint64
 	PreviousNs         [4]uint64
 	QuietEvery         uint32
-	Pad                uint32
+	Dump               uint32
 	Exact              uint32
 	YieldEvery         uint32
 	PrimaryHierarchy   int32
@@ -66,6 +66,15 @@ type testVerdictFamilyStats struct {
 	Unowned  uint64
 	High     uint64
 }
+
+type testVerdictHookId uint32
+
+const (
+	testVerdictHookIdHOOK_TCP_STATE testVerdictHookId = 0
+	testVerdictHookIdHOOK_BLOCK_IO  testVerdictHookId = 1
+	testVerdictHookIdHOOK_REQUEST   testVerdictHookId = 2
+	testVerdictHookIdHOOK_MAX       testVerdictHookId = 3
+)
 
 type testVerdictListenerKey struct {
 	_       structs.HostLayout
@@ -126,7 +135,7 @@ type testVerdictSocketState struct {
 	Flags          uint8
 	Pad            uint8
 	Phase          uint32
-	Pad2           uint32
+	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
 	BaseIn         uint32
@@ -182,6 +191,7 @@ const (
 	testVerdictMapControls         = "controls"
 	testVerdictMapFamilies         = "families"
 	testVerdictMapFreeSlots        = "free_slots"
+	testVerdictMapHookRuns         = "hook_runs"
 	testVerdictMapListeners        = "listeners"
 	testVerdictMapLosses           = "losses"
 	testVerdictMapSockets          = "sockets"
@@ -254,6 +264,7 @@ type testVerdictMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -298,6 +309,7 @@ type testVerdictMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -310,6 +322,7 @@ func (m *testVerdictMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

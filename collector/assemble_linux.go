@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"seer/bpf"
@@ -35,14 +36,35 @@ type pastRow struct {
 }
 
 type pastCell struct {
-	total      uint64 // depth summed over passes
-	depth      float64
-	mean, max  float64
-	limit      float64
-	arrivals   uint64
-	departures uint64
-	in, out    uint64
-	wait       uint64
+	total     uint64 // depth summed over passes
+	depth     float64
+	mean, max float64
+	limit     float64
+	counts
+	at   uint64 // when the counts were read, CLOCK_MONOTONIC, ns
+	wait uint64
+}
+
+// readCounts reads four counters that other CPUs add to as one: until two
+// readings agree, or, on a queue too busy for that, a few times. It returns
+// the time of the reading, too: the sampler may have been off its CPU since
+// the tick ended.
+func readCounts(cell *bpf.SocketQueueCell) (c counts, at uint64) {
+	for range 8 {
+		at = uint64(monotonic())
+		c = loadCounts(cell)
+		if loadCounts(cell) == c {
+			break
+		}
+	}
+	return c, at
+}
+
+func loadCounts(cell *bpf.SocketQueueCell) counts {
+	return counts{
+		arrivals: atomic.LoadUint64(&cell.Arrivals), departures: atomic.LoadUint64(&cell.Departures),
+		in: atomic.LoadUint64(&cell.InNs), out: atomic.LoadUint64(&cell.OutNs),
+	}
 }
 
 // nicTick sums the host's receive backlog over the passes of one tick.
@@ -162,11 +184,11 @@ func (a *assembler) nameProgram(id container.ID, row *bpf.SocketContainerRow) {
 
 // readCell computes one queue's tick from what the kernel side counted.
 func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp *span) {
-	// The programs add to these while they are read. A total that has been
-	// read belongs to this tick; what comes later belongs to the next.
-	total := cell.Sum + cell.Depth
-	arrivals, departures := cell.Arrivals, cell.Departures
-	in, out64, wait := cell.InNs, cell.OutNs, cell.WaitNs
+	// The programs add to these while they are read. What has been read
+	// belongs to this tick; what comes later belongs to the next.
+	total, wait := cell.Sum+cell.Depth, cell.WaitNs
+	now, at := readCounts(cell)
+	arrivals, departures := now.arrivals, now.departures
 
 	out.Valid = true
 	switch n := sp.passes[q]; {
@@ -190,9 +212,11 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 		// Exact, from the times of arrivals and departures.
 		out.Arrivals = float64(arrivals - past.arrivals)
 		out.Depth = float64(int64(arrivals - departures))
-		now := counts{arrivals, departures, in, out64}
-		then := counts{past.arrivals, past.departures, past.in, past.out}
-		out.Mean = meanDepth(then, now, sp.start, sp.end)
+		start := past.at
+		if start == 0 {
+			start = sp.start // the first tick of this container
+		}
+		out.Mean = meanDepth(past.counts, now, start, at)
 		out.Max = max(out.Mean, out.Depth, past.depth)
 	case QueueRun:
 		// The growth of run delay is the area under the depth curve.
@@ -215,7 +239,7 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 			out.Wait = time.Duration(float64(wait-past.wait) / out.Departures) // measured
 		}
 	}
-	*past = pastCell{total: total, depth: out.Depth, mean: out.Mean, max: out.Max, limit: out.Limit, arrivals: arrivals, departures: departures, in: in, out: out64, wait: wait}
+	*past = pastCell{total: total, depth: out.Depth, mean: out.Mean, max: out.Max, limit: out.Limit, counts: now, at: at, wait: wait}
 }
 
 // shareBacklog gives each container its part of the host's receive backlog, by

@@ -191,6 +191,7 @@ func TestRunStopsBeforeItBegins(t *testing.T) {
 
 // Sampling allocates nothing while the set of containers stands.
 func TestSamplingAllocatesNothing(t *testing.T) {
+	child(t, "seer-quiet", pairsEnv+"=100")
 	c := open(t, Config{CPUBudget: 1})
 	if err := c.adopt(); err != nil {
 		t.Fatal(err)

@@ -3,13 +3,11 @@ package collector
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"seer/bpf"
@@ -20,7 +18,6 @@ const (
 	houseEvery    = time.Second      // names, rows, losses, cost, pace
 	rechooseEvery = 30 * time.Second // which hierarchy names containers
 	sweepScans    = 10               // epoll instances that are gone leave the table
-	statsEvery    = 10               // one second in ten, the kernel times programs
 	discoverShare = 0.1              // discovery may use this much of the budget
 )
 
@@ -34,36 +31,22 @@ type ledger struct {
 
 // keeper is housekeeping's own state.
 type keeper struct {
-	last     time.Time
-	process  time.Duration // CPU time of the process, then
-	passes   uint64
-	sockets  int64
-	others   int64
-	stats    io.Closer // while the kernel times programs
-	hooks    map[string]hookRate
-	statsErr error
-	exact    exactRetry
-}
-
-// hookRate is what one event-driven program costs.
-type hookRate struct {
-	runs, runtime       uint64 // at the beginning of the measurement
-	began               time.Time
-	perSecond, nsPerRun float64
+	last    time.Time
+	process time.Duration // CPU time of the process, then
+	passes  uint64
+	sockets int64
+	others  int64
+	hooks   hooks
+	exact   exactRetry
 }
 
 // keepHouse does everything that is not a pass, once a second.
 func (c *Collector) keepHouse(ctx context.Context) {
-	k := keeper{last: time.Now(), process: processCPU(), hooks: map[string]hookRate{}}
-	defer func() {
-		if k.stats != nil {
-			k.stats.Close()
-		}
-	}()
+	k := keeper{last: time.Now(), process: processCPU()}
 	ticker := time.NewTicker(houseEvery)
 	defer ticker.Stop()
 	discovered, rechosen := time.Now(), time.Now()
-	for second := 1; ; second++ {
+	for {
 		c.refresh(ctx)
 		if now := time.Now(); now.Sub(discovered) >= c.discoverEvery() {
 			discovered = now
@@ -83,7 +66,6 @@ func (c *Collector) keepHouse(ctx context.Context) {
 			}
 		}
 		losses := c.readLosses()
-		c.timeHooks(&k, second)
 		s := c.spend(&k)
 		c.adjust(&k, s)
 		c.publish(&k, s, health, losses, exactErr)
@@ -112,6 +94,12 @@ func (c *Collector) visitDiscovery() {
 	before := c.discover.cpu
 	if err := c.discover.visit(c.memory); err != nil {
 		c.log.Warn("discovery", "err", err)
+	}
+	if c.discover.state != ProbeOn {
+		// Instances that close and open from now on would not be known.
+		c.rowsMu.Lock()
+		c.epoll.state, c.epoll.reason = c.discover.state, "discovery: "+c.discover.reason
+		c.rowsMu.Unlock()
 	}
 	c.ledger.others.Add(int64(c.discover.cpu - before))
 	c.discover.last = time.Now()
@@ -144,59 +132,6 @@ func (c *Collector) readLosses() []Loss {
 	return append(losses, late)
 }
 
-// timeHooks has the kernel time the event-driven programs for one second in
-// ten: that itself costs some 20 ns per run of any program on the host.
-func (c *Collector) timeHooks(k *keeper, second int) {
-	switch {
-	case k.statsErr != nil:
-	case second%statsEvery == 0:
-		k.stats, k.statsErr = ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
-		if k.statsErr != nil {
-			c.log.Info("the cost of event-driven programs cannot be measured", "err", k.statsErr)
-			return
-		}
-		c.eachHook(func(name string, p *ebpf.Program) {
-			if s, err := p.Stats(); err == nil {
-				r := k.hooks[name]
-				r.runs, r.runtime, r.began = s.RunCount, uint64(s.Runtime), time.Now()
-				k.hooks[name] = r
-			}
-		})
-	case k.stats != nil:
-		c.eachHook(func(name string, p *ebpf.Program) {
-			r, known := k.hooks[name]
-			s, err := p.Stats()
-			if err != nil || !known || r.began.IsZero() {
-				return
-			}
-			runs := float64(s.RunCount - r.runs)
-			r.perSecond = runs / time.Since(r.began).Seconds()
-			r.nsPerRun = 0
-			if runs > 0 {
-				r.nsPerRun = float64(uint64(s.Runtime)-r.runtime) / runs
-			}
-			k.hooks[name] = r
-		})
-		k.stats.Close()
-		k.stats = nil
-	}
-}
-
-func (c *Collector) eachHook(do func(name string, p *ebpf.Program)) {
-	for object, collection := range c.programs.objects {
-		for name, program := range collection.Programs {
-			if program != nil && !iterators[name] {
-				do(object+"/"+name, program)
-			}
-		}
-	}
-}
-
-// iterators run inside passes, whose time is measured as a whole.
-var iterators = map[string]bool{
-	"socket_pass": true, "dump_sockets": true, "discover": true, "epoll_ready": true, "run_queue": true,
-}
-
 // spend takes what was spent since the last call.
 func (c *Collector) spend(k *keeper) spending {
 	now, process := time.Now(), processCPU()
@@ -209,19 +144,17 @@ func (c *Collector) spend(k *keeper) spending {
 		Others:  time.Duration(others - k.others),
 	}
 	s.Process = max(0, process-k.process-s.Sockets-s.Others)
-	for name, r := range k.hooks {
-		spent := time.Duration(r.perSecond * r.nsPerRun * s.Wall.Seconds())
-		if c.exact.active() && isRequestHook(name) {
-			s.Exact += spent
-		} else if !isRequestHook(name) {
-			s.Hooks += spent
+	k.hooks.read(c, s.Wall)
+	for id, h := range k.hooks {
+		if bpf.SocketHookId(id) == bpf.SocketHookIdHOOK_REQUEST {
+			s.Exact += h.spent
+		} else {
+			s.Hooks += h.spent
 		}
 	}
 	k.last, k.process, k.passes, k.sockets, k.others = now, process, passes, sockets, others
 	return s
 }
-
-func isRequestHook(name string) bool { return len(name) > 8 && name[:8] == "request_" }
 
 // adjust decides the pace of the next second.
 func (c *Collector) adjust(k *keeper, s spending) {
@@ -276,11 +209,7 @@ func (c *Collector) publish(k *keeper, s spending, health []Probe, losses []Loss
 	discover := c.discover.probe(c.memory, "iter", discoverPrograms, c.cfg.Tick)
 	discover.Hz = 1 / c.discoverEvery().Seconds()
 	block := c.block
-	for name, r := range k.hooks {
-		if name == "block/block_io_issue" {
-			block.Hz = r.perSecond
-		}
-	}
+	block.Hz, block.Runs = k.hooks[bpf.SocketHookIdHOOK_BLOCK_IO].perSecond, k.hooks[bpf.SocketHookIdHOOK_BLOCK_IO].runs
 	probes := append(health, discover, block, c.requestProbe(k, exactErr))
 	cost := Cost{
 		BudgetShare:   c.cfg.budgetShare(s.CPUs),
@@ -322,11 +251,7 @@ func (c *Collector) requestProbe(k *keeper, err error) Probe {
 	if err == nil && c.exact != nil {
 		p.Flavour = c.exact.flavour
 	}
-	for name, r := range k.hooks {
-		if isRequestHook(name) {
-			p.Hz += r.perSecond
-		}
-	}
+	p.Hz, p.Runs = k.hooks[bpf.SocketHookIdHOOK_REQUEST].perSecond, k.hooks[bpf.SocketHookIdHOOK_REQUEST].runs
 	return p
 }
 

@@ -36,7 +36,7 @@ type programs struct {
 
 // sharedMaps names the maps that more than one object declares.
 var sharedMaps = []string{
-	"container_rows", "container_slots", "free_slots", "losses", "controls", "families",
+	"container_rows", "container_slots", "free_slots", "losses", "hook_runs", "controls", "families",
 	"sockets", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows",
 }
 

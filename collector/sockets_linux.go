@@ -28,6 +28,7 @@ func (c *Collector) Sockets(ctx context.Context, dst []Socket) ([]Socket, error)
 	if c.programs.dump == nil {
 		return dst, fmt.Errorf("list sockets: %w", errOr(c.dumpErr, ErrUnsupported))
 	}
+	c.memory.control.Dump++
 	fd, err := c.programs.dump.open()
 	if err != nil {
 		return dst, fmt.Errorf("list sockets: %w", err)

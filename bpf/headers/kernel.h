@@ -60,6 +60,7 @@ enum {
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define SOCK_STREAM 1
 
 enum {
@@ -261,9 +262,9 @@ struct tcp_sock {
 	__u32 packets_out;
 };
 
-struct unix_sock {
-	struct sock sk;
-	struct sock *peer;
+/* net/mptcp/protocol.h */
+struct mptcp_sock {
+	struct sock *first;
 };
 
 /* Block: include/linux/blk-mq.h, include/linux/blk_types.h, block/blk-cgroup.h */
