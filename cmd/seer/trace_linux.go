@@ -35,6 +35,7 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	if o.top && !term.IsTerminal(int(os.Stdout.Fd())) {
 		return usageError(errors.New("the display needs a terminal: use `seer run` without --top, or `seer top --once`"))
 	}
+	boundRuntime()
 	screen := &heldLog{to: logs, held: o.top}
 	defer screen.release()
 	if err := checkPrivileges(); err != nil {
