@@ -76,17 +76,28 @@ static __always_inline void count_bytes(struct container_row *row, struct socket
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	bool opens = newstate == TCP_LISTEN || newstate == TCP_SYN_SENT;
+	bool accepted = newstate == TCP_ESTABLISHED && oldstate == TCP_SYN_RECV;
+	bool leaves = newstate != TCP_CLOSE_WAIT &&
+		      (oldstate == TCP_ESTABLISHED || oldstate == TCP_CLOSE_WAIT);
 	struct listener_value *listener;
 	struct container_row *row;
 	struct socket_state *state;
-	struct control *ctl = control();
+	struct task_struct *task;
+	struct control *ctl;
 
-	if (!ctl || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
 	count_run(HOOK_TCP_STATE);
+	/* Four of the ten changes of a connection's two ends say nothing new. */
+	if (!opens && !accepted && !leaves && newstate != TCP_CLOSE && oldstate != TCP_LISTEN)
+		return 0;
+	if (oldstate == TCP_LISTEN && newstate == TCP_SYN_RECV)
+		return 0; /* the connection's first step; the listener stays */
+	ctl = control();
+	if (!ctl || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
 
-	if (newstate == TCP_LISTEN || newstate == TCP_SYN_SENT) {
+	if (opens) {
+		task = bpf_get_current_task_btf();
 		state = track(sk);
 		if (!state)
 			return 0;
@@ -105,7 +116,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 			remember_listener(sk, state->owner);
 		return 0;
 	}
-	if (newstate == TCP_ESTABLISHED && oldstate == TCP_SYN_RECV) {
+	if (accepted) {
 		state = track(sk);
 		if (!state)
 			return 0;
@@ -128,7 +139,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 		forget_listener(sk);
 		return 0;
 	}
-	if (newstate == TCP_CLOSE || newstate == TCP_FIN_WAIT1 || newstate == TCP_LAST_ACK) {
+	if (leaves || newstate == TCP_CLOSE) {
 		/* The last visit may be a whole pass ago, or never have been. */
 		state = bpf_sk_storage_get(&sockets, (void *)sk, 0, 0);
 		if (!state || !state->owner || state->flags & SOCKET_SELF)

@@ -22,9 +22,9 @@ type hook struct {
 // hookCost is the CPU time of one run, as `bpftool prog` shows it with
 // kernel.bpf_stats_enabled=1 on Linux 6.18 (docs/RESULTS.md).
 var hookCost = [bpf.SocketHookIdHOOK_MAX]time.Duration{
-	bpf.SocketHookIdHOOK_TCP_STATE: 700 * time.Nanosecond,
-	bpf.SocketHookIdHOOK_BLOCK_IO:  400 * time.Nanosecond,
-	bpf.SocketHookIdHOOK_REQUEST:   150 * time.Nanosecond,
+	bpf.SocketHookIdHOOK_TCP_STATE: 600 * time.Nanosecond,
+	bpf.SocketHookIdHOOK_BLOCK_IO:  1200 * time.Nanosecond,
+	bpf.SocketHookIdHOOK_REQUEST:   160 * time.Nanosecond,
 }
 
 // read takes what was run since the last reading, wall ago.

@@ -71,7 +71,12 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 func (c *Collector) spreadPasses() {
 	parts := c.pace.Load().SubsetCount
 	c.socket.spread = parts > 1
-	c.memory.control.YieldEvery = yieldEvery
+	c.memory.control.YieldEvery = 0
+	if c.socket.visited > yieldEvery {
+		// A walk that goes on after a pause finds its place by counting, and
+		// so may miss one when others have gone meanwhile: only if it must.
+		c.memory.control.YieldEvery = yieldEvery
+	}
 	if parts > 1 {
 		c.memory.control.YieldEvery = uint32(max(smallestPart, min(yieldEvery, c.socket.visited/uint64(parts)+1)))
 	}
