@@ -236,8 +236,8 @@ func TestRefusesWithout(t *testing.T) {
 			if code := in.exitCode(t); code != 3 {
 				t.Errorf("exit code without %v = %d, want 3", missing, code)
 			}
-			if want := "capabilities of deploy/seer.service"; !strings.Contains(in.stderr.String(), want) {
-				t.Errorf("error without %v does not point to the %s", missing, want)
+			if want := "deploy/seer.service"; !strings.Contains(in.stderr.String(), want) {
+				t.Errorf("error without %v does not point to %s, which lists what is needed", missing, want)
 			}
 		})
 	}
