@@ -28,6 +28,7 @@ func socketsWorkload(w *Worker) error {
 		"pair":      Handle(opPair),
 		"send":      Handle(opSend),
 		"receive":   Handle(opReceive),
+		"peek":      Handle(opPeek),
 		"fill":      Handle(opFill),
 		"close":     Handle(opClose),
 		"eventfds":  Handle(opEventFDs),
@@ -218,6 +219,20 @@ func opReceive(a fdsCount) (any, error) {
 			default:
 				left -= n
 			}
+		}
+	}
+	return nil, nil
+}
+
+func opPeek(a fdsCount) (any, error) {
+	buf := make([]byte, a.N)
+	for _, fd := range a.FDs {
+		if err := ready(fd, unix.POLLIN); err != nil {
+			return nil, fmt.Errorf("peek: %w", err)
+		}
+		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_PEEK)
+		if err != nil || n != a.N {
+			return nil, fmt.Errorf("peek: %d bytes of %d: %w", n, a.N, err)
 		}
 	}
 	return nil, nil

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -81,13 +82,18 @@ func TestServiceTruth(t *testing.T) {
 	after(t, time.Second)
 	end := time.Now()
 	at, from := s.Truth([]time.Time{start, end})[0], l.Truth([]time.Time{start, end})[0]
-	// Little's law: the depth is the rate times the time held.
-	rate := float64(at.Ended) / end.Sub(start).Seconds()
-	if want := rate * hold.Seconds(); at.Depth < want || at.Depth > 1.6*want {
-		t.Errorf("depth = %.2f, want about rate x time = %.2f", at.Depth, want)
+	seconds := end.Sub(start).Seconds()
+	// However slow the machine, a request is held for its time at least. Those
+	// that were there at the start may have had all of it before.
+	if least := float64(at.Ended-conns) * hold.Seconds() / seconds; at.Depth < least || at.Ended < 2*conns {
+		t.Errorf("%d requests ended at a depth of %.2f, want more than %d and a depth of at least %.2f", at.Ended, at.Depth, 2*conns, least)
 	}
-	if from.Depth < at.Depth || from.Depth > conns {
-		t.Errorf("client's depth = %.2f, want between the server's %.2f and %d", from.Depth, at.Depth, conns)
+	// A server's request is its client's, too, which is as long in thought as
+	// was drawn, at least: what is left bounds the depth. Exponential times add
+	// up with a deviation of their mean times the root of their number.
+	thought := (float64(from.Begun) - 4*math.Sqrt(float64(from.Begun)) - conns) * think.Seconds() / seconds
+	if from.Depth < at.Depth || from.Depth > conns-thought {
+		t.Errorf("client's depth = %.2f, want between the server's %.2f and %.2f, what %d thoughts leave of %d", from.Depth, at.Depth, conns-thought, from.Begun, conns)
 	}
 	if d := from.Ended - at.Ended; d < -conns || d > conns {
 		t.Errorf("client ended %d requests, server %d", from.Ended, at.Ended)

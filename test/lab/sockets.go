@@ -135,6 +135,12 @@ func (s *Sockets) Receive(from []Socket, n int) {
 	s.Call("receive", fdsCount{fds(from), n}, nil)
 }
 
+// Peek looks at the n bytes of each socket, sent in one call, and leaves them there.
+func (s *Sockets) Peek(at []Socket, n int) {
+	s.t.Helper()
+	s.Call("peek", fdsCount{fds(at), n}, nil)
+}
+
 // Fill writes to a socket until its buffer takes no more and nothing has
 // moved for a while; it returns the bytes written.
 func (s *Sockets) Fill(to Socket) int {
