@@ -10,6 +10,21 @@
  */
 #define EP_UNACTIVE_PTR ((void *)-1L)
 
+/* The length of the ready list, at most EPOLL_READY_MAX. */
+static __noinline __u32 count_ready(struct eventpoll *ep)
+{
+	struct list_head *head = &ep->rdllist, *item = BPF_CORE_READ(ep, rdllist.next);
+	__u32 ready = 0;
+
+	for (int i = 0; i < EPOLL_READY_MAX; i++) {
+		if (item == head || !item)
+			break;
+		ready++;
+		item = BPF_CORE_READ(item, next);
+	}
+	return ready;
+}
+
 /* Ready list: events ready and not yet collected by epoll_wait(2).
  *
  * Depth: length of eventpoll.rdllist, events (fs/eventpoll.c). Level-triggered
@@ -29,7 +44,6 @@ int visit_epoll(__u32 index)
 {
 	struct family_stats *stats = family(FAMILY_EPOLL);
 	struct control *ctl = control();
-	struct list_head *head, *item;
 	struct container_row *row;
 	struct epoll_state *state;
 	struct eventpoll *ep;
@@ -51,17 +65,14 @@ int visit_epoll(__u32 index)
 	stats->measured++;
 	if (BPF_CORE_READ(ep, ovflist) != EP_UNACTIVE_PTR)
 		goto race;
-	head = &ep->rdllist;
-	item = BPF_CORE_READ(ep, rdllist.next);
-	for (int i = 0; i < EPOLL_READY_MAX; i++) {
-		if (item == head || !item)
-			break;
-		ready++;
-		item = BPF_CORE_READ(item, next);
+	ready = count_ready(ep);
+	if (ready == EPOLL_READY_MAX) {
+		/* A walk that is on an item while epoll_wait(2) takes the list
+		 * away goes round in another one: only twice is it true. */
+		ready = count_ready(ep);
+		count_loss(ready == EPOLL_READY_MAX ? LOSS_EPOLL_LONG : LOSS_EPOLL_RACE);
 	}
-	if (ready == EPOLL_READY_MAX)
-		count_loss(LOSS_EPOLL_LONG);
-	if (!item || BPF_CORE_READ(ep, ovflist) != EP_UNACTIVE_PTR)
+	if (BPF_CORE_READ(ep, ovflist) != EP_UNACTIVE_PTR)
 		goto race;
 	add_depth(&row->cells[QUEUE_EPOLL_READY], ctl->pass[FAMILY_EPOLL], ready, 0);
 	return 0;

@@ -67,7 +67,13 @@ func (c *Collector) keepHouse(ctx context.Context) {
 		}
 		losses := c.readLosses()
 		s := c.spend(&k)
-		c.adjust(&k, s)
+		if s.Wall < houseEvery/2 {
+			// The first round, or one hard on the heels of a late one: too
+			// short to judge by.
+			s = spending{Wall: houseEvery, CPUs: s.CPUs}
+		} else {
+			c.adjust(&k, s)
+		}
 		c.publish(&k, s, health, losses, exactErr)
 		select {
 		case <-ctx.Done():
