@@ -82,7 +82,9 @@ func New(cfg Config) (_ *Collector, err error) {
 	if c.memory, err = mapMemory(c.programs.shared); err != nil {
 		return nil, err
 	}
-	c.slots = newSlots(c.memory, c.programs.shared)
+	if c.slots, err = newSlots(c.memory, c.programs.shared); err != nil {
+		return nil, err
+	}
 	c.assembler = newAssembler(c.slots, c.resolver, cfg.GroupBy)
 	c.wanted = pace{Exact: cfg.Exact, PassHz: cfg.PassHz, QuietEvery: 1, SubsetCount: 1}
 	c.setPace(c.wanted)

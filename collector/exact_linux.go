@@ -17,13 +17,50 @@ type exactMode struct {
 	flavour  string
 	rejected []error // flavours that this kernel refuses, in order of preference
 	attach   func() ([]link.Link, error)
-	rows     *ebpf.Map // exact_rows
+	rows     *exactRows
 
 	links []link.Link
 	epoch uint32
-	cpus  []bpf.RequestTracepointExactRow // scratch, one per CPU
 	past  map[uint32]exactPast
-	on    uint64 // CLOCK_MONOTONIC, ns, of switching on
+}
+
+// exactRows are the counters of the hooks, by slot. A request that is open when
+// nobody counts any more would be in its queue for ever, so a row begins anew
+// when the hooks go on, and when its slot goes to another container.
+type exactRows struct {
+	rows *ebpf.Map                       // exact_rows
+	cpus []bpf.RequestTracepointExactRow // scratch, one per CPU
+	zero []bpf.RequestTracepointExactRow
+}
+
+func newExactRows(rows *ebpf.Map) (*exactRows, error) {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("exact counters: %w", err)
+	}
+	return &exactRows{rows, make([]bpf.RequestTracepointExactRow, cpus), make([]bpf.RequestTracepointExactRow, cpus)}, nil
+}
+
+// counted reads a row. Slots beyond EXACT_MAX have none: ebpf.ErrKeyNotExist.
+func (r *exactRows) counted(slot uint32) (now exactPast, err error) {
+	if err := r.rows.Lookup(slot, r.cpus); err != nil {
+		return now, fmt.Errorf("exact counters of slot %d: %w", slot, err)
+	}
+	for i := range r.cpus {
+		addCounters(&now.outstanding, &r.cpus[i].Outstanding)
+		addCounters(&now.downstream, &r.cpus[i].Downstream)
+	}
+	return now, nil
+}
+
+func (r *exactRows) clear(slot uint32) error {
+	if slot >= r.rows.MaxEntries() {
+		return nil
+	}
+	if err := r.rows.Put(slot, r.zero); err != nil {
+		return fmt.Errorf("clear exact counters of slot %d: %w", slot, err)
+	}
+	return nil
 }
 
 type exactPast struct {
@@ -55,12 +92,10 @@ func (p *programs) loadExact(only string) (*exactMode, error) {
 			var links []link.Link
 			if links, err = attach(); err == nil {
 				closeLinks(links)
-				e.flavour, e.attach, e.rows = f.name, attach, p.shared["exact_rows"]
-				cpus, err := ebpf.PossibleCPU()
-				if err != nil {
-					return nil, fmt.Errorf("request hooks: %w", err)
+				e.flavour, e.attach = f.name, attach
+				if e.rows, err = newExactRows(p.shared["exact_rows"]); err != nil {
+					return nil, err
 				}
-				e.cpus = make([]bpf.RequestTracepointExactRow, cpus)
 				return e, nil
 			}
 		}
@@ -154,6 +189,10 @@ func loadKretprobeFlavour(p *programs) (func() ([]link.Link, error), error) {
 		}
 	}
 	return func() ([]link.Link, error) {
+		// Connections that were closed while nobody watched are still in there.
+		if err := errors.Join(empty(c.Maps["connections"]), empty(c.Maps["transfers"])); err != nil {
+			return nil, err
+		}
 		return attachAll(
 			probe(link.Kprobe, "tcp_close", "request_close"),
 			probe(link.Kretprobe, "tcp_recvmsg", "request_receive"),
@@ -164,10 +203,32 @@ func loadKretprobeFlavour(p *programs) (func() ([]link.Link, error), error) {
 	}, nil
 }
 
+// empty deletes every entry of a map that no program writes.
+func empty(m *ebpf.Map) error {
+	var key []byte
+	for {
+		err := m.NextKey(nil, &key)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err == nil {
+			err = m.Delete(key)
+		}
+		if err != nil {
+			return fmt.Errorf("empty %v: %w", m, err)
+		}
+	}
+}
+
 // switchOn attaches the hooks. Requests open at that moment are not counted.
 func (e *exactMode) switchOn(m *memory) error {
 	if len(e.links) > 0 {
 		return nil
+	}
+	for slot := range uint32(min(m.families[bpf.SocketFamilyIdFAMILY_SOCKET].High, uint64(e.rows.rows.MaxEntries()))) {
+		if err := e.rows.clear(slot); err != nil {
+			return err
+		}
 	}
 	links, err := e.attach()
 	if err != nil {
@@ -175,7 +236,6 @@ func (e *exactMode) switchOn(m *memory) error {
 	}
 	e.links = links
 	e.epoch++
-	e.on = uint64(monotonic())
 	m.control.Exact = e.epoch
 	return nil
 }
@@ -194,22 +254,18 @@ func (e *exactMode) active() bool { return e != nil && len(e.links) > 0 }
 // of the passes, which anchor the level: requests that were open when the
 // hooks went on are not among the counted.
 func (e *exactMode) refine(slot uint32, owner uint64, row *Row, sp *span) error {
-	if err := e.rows.Lookup(slot, e.cpus); err != nil {
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil // beyond EXACT_MAX: stays sampled
-		}
-		return fmt.Errorf("exact counters of slot %d: %w", slot, err)
+	now, err := e.rows.counted(slot)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil // beyond EXACT_MAX: stays sampled
 	}
-	var now exactPast
-	for i := range e.cpus {
-		addCounters(&now.outstanding, &e.cpus[i].Outstanding)
-		addCounters(&now.downstream, &e.cpus[i].Downstream)
+	if err != nil {
+		return err
 	}
 	now.owner = owner
-	past, known := e.past[slot]
+	past := e.past[slot]
 	e.past[slot] = now
-	if !known || past.owner != owner {
-		return nil // the first reading is the base
+	if past.owner != owner {
+		past = exactPast{} // its first tick
 	}
 	refineCell(&row.Cells[QueueOutstanding], past.outstanding, now.outstanding, sp)
 	refineCell(&row.Cells[QueueDownstream], past.downstream, now.downstream, sp)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"seer/test/lab"
 )
 
 // childEnv makes the test binary a process for others to trace. Its value is
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	lab.Main(m, nil)
 }
 
 // listenAs listens on a port, says so, and waits until its parent is gone.

@@ -1,0 +1,352 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"seer/bpf"
+	"seer/test/lab"
+)
+
+// promised are the flavours of request hooks that kernels of the test matrix
+// have for certain (SEER_TEST_KERNEL). Others may lack, or refuse, any.
+var promised = map[string][]string{
+	"debian-6.1":      {"fexit", "kretprobe"},
+	"debian-6.12":     {"tp_btf", "fexit", "kretprobe"},
+	"debian-backport": {"tp_btf", "fexit", "kretprobe"},
+}
+
+// hooked is a pair of processes whose requests one flavour of hooks counts.
+type hooked struct {
+	t              *testing.T
+	c              *Collector
+	server, client *lab.Sockets
+	listener       lab.Socket
+}
+
+// hookPair makes a pair with one connection, and a collector with one flavour of
+// hooks that comes to it; they are off.
+func hookPair(t *testing.T, flavour string) (h *hooked, client, server []lab.Socket) {
+	t.Helper()
+	c := open(t, Config{CPUBudget: 1, refuse: func(object string) error {
+		if strings.HasPrefix(object, "request_") {
+			return unix.EPERM
+		}
+		return nil
+	}})
+	c.programs.refuse = nil
+	var err error
+	if c.exact, err = c.programs.loadExact(flavour); err != nil {
+		if errors.Is(err, ErrUnsupported) && !slices.Contains(promised[os.Getenv("SEER_TEST_KERNEL")], flavour) {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	if c.exact.flavour != flavour {
+		t.Fatalf("flavour %q, want %q", c.exact.flavour, flavour)
+	}
+	h = &hooked{t: t, c: c}
+	h.server, h.client = lab.NewContainer(t, "server", lab.Options{}).Sockets(), lab.NewContainer(t, "client", lab.Options{}).Sockets()
+	h.listener = h.server.Listen("tcp4", "127.0.0.1:0", 64)
+	client, server = h.connect(1)
+	if err := c.adopt(); err != nil {
+		t.Fatal(err)
+	}
+	return h, client, server
+}
+
+func (h *hooked) connect(n int) (client, server []lab.Socket) {
+	h.t.Helper()
+	for range n { // one by one, so that both ends are in one order
+		client = append(client, h.client.Connect("tcp4", h.listener.Addr, 1)...)
+		server = append(server, h.server.Accept(h.listener, 1)...)
+	}
+	return client, server
+}
+
+func (h *hooked) on() {
+	h.t.Helper()
+	if err := h.c.exact.switchOn(h.c.memory); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *hooked) off() { h.c.exact.switchOff(h.c.memory) }
+
+// slot is where the container of a process is counted.
+func (h *hooked) slot(p *lab.Sockets) (slot uint32, owner uint64, found bool) {
+	h.t.Helper()
+	id, err := h.c.resolver.IDOf(p.PID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	err = h.c.slots.byID.Lookup(uint64(id), &slot)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		h.t.Fatal(err)
+	}
+	return slot, uint64(id), err == nil
+}
+
+// flow is how many requests came and went.
+type flow struct{ arrivals, departures uint64 }
+
+// want compares what the hooks counted at the server and at the client, from
+// when they went on. Neither is also the other.
+func (h *hooked) want(when string, outstanding, downstream flow) {
+	h.t.Helper()
+	for _, end := range []struct {
+		name string
+		p    *lab.Sockets
+		want [2]flow
+	}{
+		{"server", h.server, [2]flow{outstanding, {}}},
+		{"client", h.client, [2]flow{{}, downstream}},
+	} {
+		var got [2]flow
+		if slot, _, found := h.slot(end.p); found {
+			now, err := h.c.exact.rows.counted(slot)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			got = [2]flow{{now.outstanding.arrivals, now.outstanding.departures}, {now.downstream.arrivals, now.downstream.departures}}
+		}
+		if got != end.want {
+			h.t.Errorf("%s: %s counts {arrivals departures} of outstanding and downstream %v, want %v", when, end.name, got, end.want)
+		}
+	}
+}
+
+// Requests and replies are written in one call, since the kernel would hold
+// back the rest until the first was acknowledged, and read in two.
+const (
+	requestPart = 20
+	replyPart   = 7
+)
+
+func (h *hooked) ask(client []lab.Socket) { h.client.Send(client, 2*requestPart) }
+
+func (h *hooked) read(server []lab.Socket) {
+	h.server.Receive(server, requestPart)
+	h.server.Receive(server, requestPart)
+}
+
+func (h *hooked) answer(client, server []lab.Socket) {
+	h.server.Send(server, 2*replyPart)
+	h.client.Receive(client, replyPart)
+	h.client.Receive(client, replyPart)
+}
+
+// exchange makes n requests one after another on each connection.
+func (h *hooked) exchange(client, server []lab.Socket, n int) {
+	for range n {
+		h.ask(client)
+		h.read(server)
+		h.answer(client, server)
+	}
+}
+
+// passes waits until some time is over.
+func (h *hooked) passes(d time.Duration) {
+	h.t.Helper()
+	until := monotonic() + d.Nanoseconds()
+	eventually(h.t, fmt.Sprintf("%v later", d), func() (bool, any) { return monotonic() >= until, until - monotonic() })
+}
+
+// tick is what a tick between two times would say of both ends.
+func (h *hooked) tick(start, end int64) (outstanding, downstream Cell) {
+	h.t.Helper()
+	cell := func(p *lab.Sockets, q Queue) Cell {
+		slot, owner, found := h.slot(p)
+		if !found {
+			h.t.Fatalf("%v: no slot", q)
+		}
+		row := Row{}
+		row.Cells[q].Valid = true
+		if err := h.c.exact.refine(slot, owner, &row, &span{start: uint64(start), end: uint64(end), seconds: float64(end-start) / 1e9}); err != nil {
+			h.t.Fatal(err)
+		}
+		return row.Cells[q]
+	}
+	return cell(h.server, QueueOutstanding), cell(h.client, QueueDownstream)
+}
+
+// Each way to hook requests that the kernel has counts every one, once.
+func TestExact(t *testing.T) {
+	for _, f := range flavours {
+		t.Run(f.name, func(t *testing.T) {
+			h, client, server := hookPair(t, f.name)
+			h.counts(client, server)
+			h.mean()
+			h.offAndOn()
+			h.close()
+		})
+	}
+}
+
+// Every request is counted once, at both ends, whether its connection was there
+// before Seer or came later, and however it is read and written.
+func (h *hooked) counts(client, server []lab.Socket) {
+	const n, held = 137, 5
+	h.on()
+	defer h.off()
+	h.exchange(client, server, n)
+	h.want("adopted connection", flow{n, n}, flow{n, n})
+
+	client, server = h.connect(1)
+	h.exchange(client, server, n)
+	h.want("new connection", flow{2 * n, 2 * n}, flow{2 * n, 2 * n})
+
+	h.client.Send(client, requestPart)
+	h.server.Peek(server, requestPart)
+	h.want("half of it peeked", flow{2 * n, 2 * n}, flow{2*n + 1, 2 * n})
+	h.client.Send(client, requestPart)
+	h.read(server)
+	h.want("read", flow{2*n + 1, 2 * n}, flow{2*n + 1, 2 * n})
+	h.server.Send(server, replyPart)
+	h.client.Peek(client, replyPart)
+	h.want("half of the answer peeked", flow{2*n + 1, 2*n + 1}, flow{2*n + 1, 2 * n})
+	h.server.Send(server, replyPart)
+	h.client.Receive(client, 2*replyPart)
+	h.want("answer read", flow{2*n + 1, 2*n + 1}, flow{2*n + 1, 2*n + 1})
+
+	const done = 2*n + 1
+	clients, servers := h.connect(held)
+	h.ask(clients)
+	h.read(servers)
+	h.exchange(client, server, 1)
+	h.want("held", flow{done + 1 + held, done + 1}, flow{done + 1 + held, done + 1})
+	h.answer(clients, servers)
+	h.want("answered", flow{done + 1 + held, done + 1 + held}, flow{done + 1 + held, done + 1 + held})
+}
+
+// The mean depth of a tick is what was held, for as long as it was held. Each
+// request came and went between two readings of the clock.
+func (h *hooked) mean() {
+	const held = 5
+	const part = 60 * time.Millisecond
+	client, server := h.connect(1)
+	h.on()
+	defer h.off()
+	h.exchange(client, server, 3)
+	clients, servers := h.connect(held)
+	h.tick(monotonic()-1, monotonic())
+
+	start := monotonic()
+	h.passes(part)
+	asking := monotonic()
+	h.ask(clients)
+	asked := monotonic()
+	h.read(servers)
+	read := monotonic()
+	h.passes(part)
+	answering := monotonic()
+	h.answer(clients, servers)
+	answered := monotonic()
+	h.passes(part)
+	end := monotonic()
+	outstanding, downstream := h.tick(start, end)
+
+	check := func(name string, cell Cell, opens, opened, closes, closed int64) {
+		h.t.Helper()
+		least, most := held*float64(closes-opened)/float64(end-start), held*float64(closed-opens)/float64(end-start)
+		if cell.Arrivals != held || cell.Departures != held || cell.Mean < least || cell.Mean > most {
+			h.t.Errorf("%s: %v came, %v went, mean %.4f, want %d, %d and %.4f to %.4f", name, cell.Arrivals, cell.Departures, cell.Mean, held, held, least, most)
+		}
+		if want := littleWait(cell.Mean, float64(end-start)/1e9, held); cell.Wait != want {
+			h.t.Errorf("%s: wait %v, want %v", name, cell.Wait, want)
+		}
+	}
+	check("outstanding", outstanding, asked, read, answering, answered)
+	check("downstream", downstream, asking, asked, answering, answered)
+}
+
+// What is open when the hooks go off, or on, is not counted, and does not stay
+// in the mean for ever. What comes after is counted whole.
+func (h *hooked) offAndOn() {
+	const open = 3
+	client, server := h.connect(1)
+	h.on()
+	defer h.off()
+	h.exchange(client, server, 10)
+	clients, servers := h.connect(2 * open)
+	h.ask(clients)
+	h.read(servers)
+	h.want("open", flow{10 + 2*open, 10}, flow{10 + 2*open, 10})
+	h.off()
+
+	h.exchange(client, server, 10)
+	h.answer(clients[:open], servers[:open])
+	h.on()
+	h.want("on again", flow{}, flow{})
+	h.answer(clients[open:], servers[open:])
+	h.want("answers to what nobody counted", flow{}, flow{})
+
+	start := monotonic()
+	h.exchange(client, server, 10)
+	h.exchange(clients, servers, 2)
+	const n = 10 + 2*open*2
+	h.want("counted again", flow{n, n}, flow{n, n})
+	h.passes(20 * time.Millisecond)
+	h.tick(start, monotonic())
+	start = monotonic()
+	h.passes(20 * time.Millisecond)
+	outstanding, downstream := h.tick(start, monotonic())
+	if outstanding.Mean != 0 || downstream.Mean != 0 || outstanding.Arrivals != 0 || downstream.Arrivals != 0 {
+		h.t.Errorf("after all was answered: %+v, %+v, want none", outstanding, downstream)
+	}
+}
+
+// A request whose connection is closed has left the queue, whoever closes.
+func (h *hooked) close() {
+	const open = 4
+	h.on()
+	defer h.off()
+	clients, servers := h.connect(open)
+	h.ask(clients)
+	h.read(servers)
+	h.want("open", flow{open, 0}, flow{open, 0})
+	h.server.Close(servers[:2]...)
+	h.want("server closed two", flow{open, 2}, flow{open, 0})
+	h.client.Close(clients[:2]...)
+	h.want("client closed them, too", flow{open, 2}, flow{open, 2})
+	h.client.Close(clients[2:]...)
+	h.want("client closed two", flow{open, 2}, flow{open, 4})
+	h.server.Close(servers[2:]...)
+	h.want("server closed them, too", flow{open, 4}, flow{open, 4})
+
+	// With bytes unread a close is a reset.
+	clients, servers = h.connect(2)
+	h.ask(clients)
+	h.server.Receive(servers, requestPart)
+	h.server.Close(servers...)
+	h.client.Close(clients...)
+	h.want("server reset two", flow{open + 2, open + 2}, flow{open + 2, open + 2})
+}
+
+// A slot that goes to another container leaves it no requests.
+func TestExactSlotBeginsAnew(t *testing.T) {
+	c := open(t, Config{})
+	const slot = 5
+	row := make([]bpf.RequestTracepointExactRow, len(c.slots.exact.cpus))
+	row[0].Outstanding.Arrivals, row[0].Downstream.Departures = 3, 4
+	if err := c.slots.exact.rows.Put(uint32(slot), row); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.slots.exact.counted(slot); err != nil || got.outstanding.arrivals != 3 || got.downstream.departures != 4 {
+		t.Fatalf("counted = %+v, %v", got, err)
+	}
+	if err := c.slots.release(slot); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.slots.exact.counted(slot); err != nil || got != (exactPast{}) {
+		t.Errorf("counted of a released slot = %+v, %v, want nothing", got, err)
+	}
+}
