@@ -85,11 +85,15 @@ func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 // the rounding error is at most one part in 1024.
 const quantumBits = 14
 
+// largestQuantum is the last before infinity, which the largest values would be
+// rounded up to.
+const largestQuantum = int64(0x7f800000>>quantumBits) - 1
+
 // quantise maps a value to an integer that grows with it and whose steps are a
 // fixed share of it. A mean depth then costs the same at 0.003 and at 3000.
 func quantise(v float32) int64 {
 	bits := math.Float32bits(v)
-	magnitude := int64(bits&^(1<<31)+1<<(quantumBits-1)) >> quantumBits
+	magnitude := min(largestQuantum, int64(bits&^(1<<31)+1<<(quantumBits-1))>>quantumBits)
 	if bits>>31 == 1 {
 		return -magnitude
 	}
