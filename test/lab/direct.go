@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -69,7 +69,7 @@ func (w *Writer) Go() {
 type WriteUsage struct {
 	At     time.Time
 	Writes int64         // completed
-	Inside time.Duration // summed over all completed writes: time inside the call
+	Inside time.Duration // summed over all writes, those in progress too: time inside the call
 }
 
 // Usage asks the writer what it has done.
@@ -133,17 +133,26 @@ func directWorkload(w *Worker) error {
 	if err := unix.Fsync(fd); err != nil {
 		return fmt.Errorf("sync %s: %w", args.Path, err)
 	}
-	var writes, inside atomic.Int64
+	var mu sync.Mutex
+	var writes, inProgress int64
+	var inside time.Duration // less, for a call in progress, the time since epoch when it began
+	epoch := time.Now()
 	write := func(i int) {
 		buf := alignedBlock(args.Block)
 		for {
-			start := time.Now()
+			mu.Lock()
+			inProgress++
+			inside -= time.Since(epoch)
+			mu.Unlock()
 			if _, err := unix.Pwrite(fd, buf, int64(i*args.Block)); err != nil {
 				fmt.Fprintf(os.Stderr, "write %s: %v\n", args.Path, err)
 				os.Exit(1)
 			}
-			inside.Add(int64(time.Since(start)))
-			writes.Add(1)
+			mu.Lock()
+			inProgress--
+			inside += time.Since(epoch)
+			writes++
+			mu.Unlock()
 		}
 	}
 	return w.Serve(map[string]Handler{
@@ -154,7 +163,10 @@ func directWorkload(w *Worker) error {
 			return nil, nil
 		}),
 		"usage": Handle(func(any) (WriteUsage, error) {
-			return WriteUsage{time.Now(), writes.Load(), time.Duration(inside.Load())}, nil
+			mu.Lock()
+			defer mu.Unlock()
+			now := time.Now()
+			return WriteUsage{now, writes, inside + time.Duration(inProgress)*now.Sub(epoch)}, nil
 		}),
 	})
 }

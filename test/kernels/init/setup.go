@@ -80,7 +80,28 @@ func setUp(cgroup string) error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("loopback: %w", err)
 	}
+	if err := loadDiskDriver(); err != nil {
+		return err
+	}
 	return raiseLimits()
+}
+
+// loadDiskDriver does what udev does when it meets the scratch disk. What a
+// kernel has built in is not among the modules.
+func loadDiskDriver() error {
+	modules, err := readIndex()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"virtio_pci", "virtio_blk"} {
+		if _, ok := modules[name]; !ok {
+			continue
+		}
+		if err := load(modules, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m mount) mount() error {

@@ -5,6 +5,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,9 +25,9 @@ type Kernel struct {
 	Suites []string // tried in order; one that ends in "-security" is on the security archive
 }
 
-// Kernels is the matrix, oldest first. All are the "cloud" flavour: BTF, NVMe
-// and the serial console are built in and everything a container host needs
-// is a module, in a third of the size of the generic flavour.
+// Kernels is the matrix, oldest first. All are the "cloud" flavour: BTF and
+// the serial console are built in and everything a container host needs is a
+// module, in a third of the size of the generic flavour.
 var Kernels = []Kernel{
 	{"debian-5.10", "5.10.", []string{"bullseye-security", "bullseye"}},
 	{"debian-6.1", "6.1.", []string{"bookworm-security", "bookworm"}},
@@ -76,9 +77,10 @@ func Prepare(k Kernel, cacheDir string, update bool) (Image, error) {
 	img := Image{
 		Name:    k.Name,
 		Vmlinux: filepath.Join(dir, "vmlinux"),
-		System:  filepath.Join(dir, "system.cpio"),
+		System:  filepath.Join(dir, fmt.Sprintf("system-%08x.cpio", crc32.ChecksumIEEE([]byte(strings.Join(wantedModules, " "))))),
 	}
-	// The release file is written last, so both together mean complete.
+	// The release file is written last, so both together mean complete. An archive
+	// with other modules has another name.
 	releaseFile := filepath.Join(dir, "release")
 	if b, err := os.ReadFile(releaseFile); err == nil && !update {
 		if _, err := os.Stat(img.System); err == nil {
@@ -107,6 +109,17 @@ func Prepare(k Kernel, cacheDir string, update bool) (Image, error) {
 	system.File("/boot/config-"+files.release, 0o644, files.config)
 	if err := packModules(&system, files.modules); err != nil {
 		return Image{}, fmt.Errorf("kernel %s: %w", k.Name, err)
+	}
+	for _, pattern := range []string{"release", "system*.cpio"} {
+		old, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return Image{}, err
+		}
+		for _, path := range old {
+			if err := os.Remove(path); err != nil {
+				return Image{}, err
+			}
+		}
 	}
 	for _, f := range []struct {
 		path string

@@ -27,6 +27,8 @@ var wantedModules = []string{
 	// what ss asks for
 	"inet_diag", "tcp_diag", "udp_diag", "unix_diag", "af_packet_diag",
 	"overlay", "loop", "tls", "af_packet",
+	// the scratch disk
+	"virtio_pci", "virtio_blk",
 }
 
 // moduleName is the one spelling of a module's name: file names use either

@@ -34,7 +34,7 @@ type Config struct {
 	Job     job.Job
 	Memory  string        // as QEMU takes it; "" is 1G
 	CPUs    int           // 0 is 1; each costs boot time
-	Disk    int64         // size of the scratch NVMe disk in bytes; 0 is none
+	Disk    int64         // size of the scratch disk in bytes; 0 is none
 	Timeout time.Duration // 0 is 10 minutes
 	Output  io.Writer     // what the programs print
 }
@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		}
 		args = append(args,
 			"-drive", "if=none,id=scratch,format=raw,cache=unsafe,file="+disk,
-			"-device", "nvme,serial=scratch,drive=scratch")
+			"-device", "virtio-blk-pci,serial=scratch,drive=scratch")
 	}
 
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
