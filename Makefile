@@ -25,7 +25,7 @@ build: ## build bin/seer, static
 
 .PHONY: run
 run: build ## build, then trace this host and show it in the terminal
-	$(SUDO) bin/seer run $(if $(shell test -t 1 && echo tty),--top) $(ARGS)
+	@show=; if [ -t 1 ]; then show=--top; fi; set -x; exec $(SUDO) bin/seer run $$show $(ARGS)
 
 .PHONY: test
 test: ## install what the tests need, then run them all, kernels in VMs included
