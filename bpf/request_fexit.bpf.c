@@ -3,8 +3,8 @@
 /* Request hooks, second choice: the return of TCP's own functions. */
 #include "request.bpf.h"
 
-/* tcp_recvmsg lost its nonblock argument in 5.19 (ec095263a965): the loader
- * picks the program whose argument count is the running kernel's.
+/* tcp_recvmsg lost its nonblock argument in 5.19 (ec095263a965) and addr_len by
+ * 7.3: the loader picks the program whose argument count is the running kernel's.
  */
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(request_receive, struct sock *sk, void *msg, unsigned long len, int flags,
@@ -18,6 +18,14 @@ int BPF_PROG(request_receive, struct sock *sk, void *msg, unsigned long len, int
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(request_receive_nonblock, struct sock *sk, void *msg, unsigned long len, int nonblock,
 	     int flags, int *addr_len, int ret)
+{
+	if (ret > 0 && !(flags & MSG_PEEK))
+		on_transfer(sk, TURN_RECEIVED);
+	return 0;
+}
+
+SEC("fexit/tcp_recvmsg")
+int BPF_PROG(request_receive_bare, struct sock *sk, void *msg, unsigned long len, int flags, int ret)
 {
 	if (ret > 0 && !(flags & MSG_PEEK))
 		on_transfer(sk, TURN_RECEIVED);

@@ -173,6 +173,7 @@ const (
 	RequestFexitMapLosses                  = "losses"
 	RequestFexitMapSockets                 = "sockets"
 	RequestFexitProgRequestReceive         = "request_receive"
+	RequestFexitProgRequestReceiveBare     = "request_receive_bare"
 	RequestFexitProgRequestReceiveNonblock = "request_receive_nonblock"
 	RequestFexitProgRequestSend            = "request_send"
 	RequestFexitVarGroupByComm             = "group_by_comm"
@@ -222,6 +223,7 @@ type RequestFexitSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestFexitProgramSpecs struct {
 	RequestReceive         *ebpf.ProgramSpec `ebpf:"request_receive"`
+	RequestReceiveBare     *ebpf.ProgramSpec `ebpf:"request_receive_bare"`
 	RequestReceiveNonblock *ebpf.ProgramSpec `ebpf:"request_receive_nonblock"`
 	RequestSend            *ebpf.ProgramSpec `ebpf:"request_send"`
 }
@@ -310,6 +312,7 @@ type RequestFexitVariables struct {
 // It can be passed to LoadRequestFexitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestFexitPrograms struct {
 	RequestReceive         *ebpf.Program `ebpf:"request_receive"`
+	RequestReceiveBare     *ebpf.Program `ebpf:"request_receive_bare"`
 	RequestReceiveNonblock *ebpf.Program `ebpf:"request_receive_nonblock"`
 	RequestSend            *ebpf.Program `ebpf:"request_send"`
 }
@@ -317,6 +320,7 @@ type RequestFexitPrograms struct {
 func (p *RequestFexitPrograms) Close() error {
 	return _RequestFexitClose(
 		p.RequestReceive,
+		p.RequestReceiveBare,
 		p.RequestReceiveNonblock,
 		p.RequestSend,
 	)

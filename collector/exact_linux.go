@@ -158,12 +158,18 @@ func loadFexitFlavour(p *programs) (func() ([]link.Link, error), error) {
 	if err != nil {
 		return nil, fmt.Errorf("request_fexit: read object: %w", err)
 	}
-	// The verifier rejects the one that reads a parameter too many.
-	receive, other := "request_receive", "request_receive_nonblock"
-	if p.settings["flags_are_fifth"] == true {
-		receive, other = other, receive
+	// The verifier rejects one that reads a parameter too many, and one that
+	// reads too few takes a parameter for the result.
+	byParameters := map[int]string{4: "request_receive_bare", 5: "request_receive", 6: "request_receive_nonblock"}
+	receive, ok := byParameters[p.receiveParameters]
+	if !ok {
+		return nil, fmt.Errorf("request_fexit: %w: tcp_recvmsg has %d parameters", ErrUnsupported, p.receiveParameters)
 	}
-	delete(spec.Programs, other)
+	for _, other := range byParameters {
+		if other != receive {
+			delete(spec.Programs, other)
+		}
+	}
 	c, err := p.load("request_fexit", spec, nil)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type programs struct {
 	objects    map[string]*ebpf.Collection
 	links      []link.Link
 
+	receiveParameters int // of tcp_recvmsg: releases differ
+
 	socketPass, dump, discover, epoll, runQueue *iterator
 	epollFD                                     int // known_epoll_fd, see discover.bpf.c
 }
@@ -67,12 +69,13 @@ func newPrograms(cfg Config) (_ *programs, err error) {
 	if !ok {
 		io = -1
 	}
+	p.receiveParameters = parameters(kernel, "tcp_recvmsg")
 	p.settings = map[string]any{
 		"self_tgid":       int32(os.Getpid()),
 		"known_epoll_fd":  uint32(p.epollFD),
 		"group_by_comm":   cfg.GroupBy == container.ByProgram,
 		"io_hierarchy":    io,
-		"flags_are_fifth": parameters(kernel, "tcp_recvmsg") == 6,
+		"flags_are_fifth": p.receiveParameters == 6,
 	}
 
 	return p, nil

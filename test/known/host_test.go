@@ -96,9 +96,12 @@ func TestBlockIO(t *testing.T) {
 			t.Errorf("block_io(%s) = depth %v, mean %.2f in one tick, want at most %d: each thread has one write", disk.Name, c.Depth, c.Mean, threads)
 		}
 	}
-	writes := float64(to.Writes-from.Writes) * share
-	if departed < .85*writes || departed > 1.15*writes {
-		t.Errorf("block_io(%s) departures = %.0f, want the process's %.0f writes", disk.Name, departed, writes)
+	// The ticks are whole and within, so what departed in them is among the
+	// writes, or about to return at the start. What departed outside of them is
+	// known by its share of the time, as far as a machine writes evenly.
+	writes := float64(to.Writes - from.Writes)
+	if departed < .7*share*writes || departed > writes+threads {
+		t.Errorf("block_io(%s) departures = %.0f in %.2f of the time, want them among the process's %.0f writes", disk.Name, departed, share, writes)
 	}
 	inside := (to.Inside - from.Inside).Seconds() / took
 	if got <= 0 || got > inside*1.05 {

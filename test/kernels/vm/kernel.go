@@ -106,7 +106,9 @@ func Prepare(k Kernel, cacheDir string, update bool) (Image, error) {
 		return Image{}, fmt.Errorf("kernel %s: vmlinuz: %w", k.Name, err)
 	}
 	var system Archive
-	system.File("/boot/config-"+files.release, 0o644, files.config)
+	if files.config != nil { // not every release's packages have it
+		system.File("/boot/config-"+files.release, 0o644, files.config)
+	}
 	if err := packModules(&system, files.modules); err != nil {
 		return Image{}, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
