@@ -71,11 +71,12 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	affordable := float64(s.Passes) / s.Wall.Seconds() * left / spent
 
 	floor = min(floor, wanted.PassHz)
-	plenty := affordable > 2*relaxMargin*floor
 	// A cheaper pass helps only where passes are what costs. They may always
-	// have a quarter of the budget: a Seer that spends it all on itself and does not
-	// look is of no use.
-	dear := affordable < floor && s.share(s.Sockets) > left/4
+	// have a quarter of the budget: a Seer that spends it all on itself and
+	// does not look is of no use.
+	guaranteed, passes := budget/4, s.share(s.Sockets)
+	dear := affordable < floor && passes > guaranteed
+	plenty := affordable > 2*relaxMargin*floor || 2*relaxMargin*passes < guaranteed
 	switch {
 	case dear && next.QuietEvery < maxQuietEvery:
 		next.QuietEvery *= 2
