@@ -118,6 +118,9 @@ func TestLiveCgroups(t *testing.T) {
 			neighbour := makeLiveCgroup(t, h, top+"/neighbour")
 			child := startWaiting(t)
 			pid := child.Process.Pid
+			if h.Mount == choice.Secondary.Mount {
+				enter(t, choice.Primary.Mount, pid) // which says nothing about it then
+			}
 			enter(t, dir, pid)
 
 			id, err := r.IDOf(pid)
