@@ -19,8 +19,9 @@ type hook struct {
 	spent     time.Duration // since the last reading
 }
 
-// hookCost is the CPU time of one run, as `bpftool prog` shows it with
-// kernel.bpf_stats_enabled=1 on Linux 6.18 (docs/RESULTS.md).
+// hookCost is about the CPU time of one run: rounded from what `bpftool prog`
+// shows with kernel.bpf_stats_enabled=1 on Linux 6.18, tcp_state less a guess at
+// what its early returns save (docs/RESULTS.md).
 var hookCost = [bpf.SocketHookIdHOOK_MAX]time.Duration{
 	bpf.SocketHookIdHOOK_TCP_STATE: 600 * time.Nanosecond,
 	bpf.SocketHookIdHOOK_BLOCK_IO:  1200 * time.Nanosecond,

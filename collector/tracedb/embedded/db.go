@@ -30,7 +30,7 @@ const schemaVersion = 1
 // alone would take more.
 const (
 	cacheBytes    = 8 << 20
-	memTableBytes = 1 << 20 // two of them at most, then writes wait; a minute of samples is some 100 KB
+	memTableBytes = 1 << 20 // two of them at most, then writes wait
 	maxOpenFiles  = 128
 )
 
