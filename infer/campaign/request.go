@@ -1,0 +1,25 @@
+package campaign
+
+// Status is how a request of a user ended.
+type Status string
+
+// The ways to end.
+const (
+	StatusOK      Status = "ok"
+	StatusError   Status = "error"
+	StatusTimeout Status = "timeout" // the user gave up; the latency is the time until then
+)
+
+// Request is one row of requests.parquet, in order of IntendedUS.
+//
+// Latency counts from the moment at which the request was meant to be sent, not
+// from when it was: a generator that falls behind would else not see the
+// slowness that it waits for (coordinated omission).
+type Request struct {
+	IntendedUS int64  `parquet:"intended_us,delta"`
+	SentUS     int64  `parquet:"sent_us,delta"`
+	LatencyUS  int64  `parquet:"latency_us"`
+	Type       string `parquet:"type,dict"`
+	Service    string `parquet:"service,dict"` // the entry
+	Status     string `parquet:"status,dict"`
+}
