@@ -10,21 +10,27 @@ import (
 	"seer/test/lab"
 )
 
-// recorder keeps the series of both containers, from skip on, until length is
-// full.
+// recorder keeps the series of every pair, from skip on, until length is full.
 type recorder struct {
-	server, client uint64 // cgroup ids
-	skip           time.Time
-	length         time.Duration
-	full           chan struct{}
-	done           bool
+	pairs  []*pair
+	skip   time.Time
+	length time.Duration
+	full   chan struct{}
+	done   bool
 
-	bounds      []time.Time // one more than ticks
+	bounds  []time.Time // one more than ticks
+	passes  int
+	missing int // ticks of a pair without a valid cell
+}
+
+// pair is a server and its client, and what was seen of them.
+type pair struct {
+	server, client uint64 // cgroup ids
+	truth          func(bounds []time.Time) (atServer, atClient []lab.Interval)
+
 	outstanding []float64
 	downstream  []float64
 	answered    float64
-	passes      int
-	missing     int // ticks without a valid cell
 }
 
 // Consume implements collector.Sink.
@@ -35,22 +41,12 @@ func (r *recorder) Consume(tk *collector.Tick) {
 	if len(r.bounds) == 0 {
 		r.bounds = append(r.bounds, tk.Start)
 	}
-	var out, down collector.Cell
-	for i := range tk.Rows {
-		switch tk.Rows[i].Container.ID.CgroupID() {
-		case r.server:
-			out = tk.Rows[i].Cells[collector.QueueOutstanding]
-		case r.client:
-			down = tk.Rows[i].Cells[collector.QueueDownstream]
+	for _, p := range r.pairs {
+		if !p.consume(tk) {
+			r.missing++
 		}
 	}
-	if !out.Valid || !down.Valid {
-		r.missing++
-	}
 	r.bounds = append(r.bounds, tk.End)
-	r.outstanding = append(r.outstanding, out.Mean)
-	r.downstream = append(r.downstream, down.Mean)
-	r.answered += out.Departures
 	r.passes += tk.Passes
 	if tk.End.Sub(r.bounds[0]) >= r.length {
 		r.done = true
@@ -58,28 +54,53 @@ func (r *recorder) Consume(tk *collector.Tick) {
 	}
 }
 
+// consume returns false if the tick has no valid cell for the pair.
+func (p *pair) consume(tk *collector.Tick) bool {
+	var out, down collector.Cell
+	for i := range tk.Rows {
+		switch tk.Rows[i].Container.ID.CgroupID() {
+		case p.server:
+			out = tk.Rows[i].Cells[collector.QueueOutstanding]
+		case p.client:
+			down = tk.Rows[i].Cells[collector.QueueDownstream]
+		}
+	}
+	p.outstanding = append(p.outstanding, out.Mean)
+	p.downstream = append(p.downstream, down.Mean)
+	p.answered += out.Departures
+	return out.Valid && down.Valid
+}
+
 // compare holds the series to the truth of both ends.
-func (r *recorder) compare(t lab.TB, server, client []lab.Interval) result {
+func (r *recorder) compare(t lab.TB) result {
 	if r.missing > 0 {
-		t.Errorf("%d of %d ticks had no valid cell", r.missing, len(r.outstanding))
+		t.Errorf("%d of %d ticks had no valid cell", r.missing, len(r.pairs)*(len(r.bounds)-1))
 	}
 	took := r.bounds[len(r.bounds)-1].Sub(r.bounds[0]).Seconds()
-	truth, atClient := depths(server), depths(client)
-	ended := 0.0
-	for _, i := range server {
-		ended += float64(i.Ended)
+	var depth, seen, ended, answered, atClient, seenAtClient, correlations float64
+	for _, p := range r.pairs {
+		server, client := p.truth(r.bounds)
+		truth := depths(server)
+		for _, i := range server {
+			ended += float64(i.Ended)
+		}
+		depth += average(truth)
+		seen += average(p.outstanding)
+		answered += p.answered
+		atClient += average(depths(client))
+		seenAtClient += average(p.downstream)
+		correlations += correlation(p.outstanding, truth)
 	}
-	depth, seen := average(truth), average(r.outstanding)
+	n := float64(len(r.pairs))
 	return result{
-		depth:           depth,
-		rate:            ended / took,
+		depth: depth / n, rate: ended / took / n, pairs: len(r.pairs),
 		passes:          float64(r.passes) / took,
 		samplingError:   100 / math.Sqrt(depth*float64(r.passes)),
 		meanError:       percent(seen, depth),
-		correlation:     correlation(r.outstanding, truth),
-		rateError:       percent(r.answered, ended),
-		latencyError:    percent(seen/r.answered, depth/ended),
-		downstreamError: percent(average(r.downstream), average(atClient)),
+		correlation:     correlations / n,
+		rateError:       percent(answered, ended),
+		latencyError:    percent(seen/answered, depth/ended),
+		downstreamError: percent(seenAtClient, atClient),
 	}
 }
 

@@ -12,7 +12,9 @@
 // Depths follow from open-loop Poisson arrivals at rate depth / service time,
 // exponential service times, on as many connections as that can need. A mean of
 // depth d over n passes has a sampling error of 1/sqrt(d n), which the table
-// shows as one standard deviation; shallow queues are therefore watched longer.
+// shows as one standard deviation. Shallow queues are therefore watched longer,
+// and in several pairs of containers at once, as far as two CPUs serve them: the
+// errors are then those of all pairs together, r is the mean of theirs.
 //
 // The correlation of the series depends on how much the load varies. A
 // stationary one is the hardest: what varies from tick to tick is then only
@@ -42,7 +44,7 @@ func main() {
 	defer stop()
 	// A child is told by its environment and has no flags.
 	status := lab.Program(ctx, nil, func(t lab.TB) {
-		flag.DurationVar(&o.length, "for", 20*time.Second, "how long to measure a point of depth 5 or more; up to five times as long below")
+		flag.DurationVar(&o.length, "for", 20*time.Second, "how long to measure a point of depth 5 or more; up to five times as long, in up to eight pairs at once, below")
 		flag.Float64Var(&o.budget, "cpu-budget", 1, "the collector's CPU budget; 1 never lowers the pass rate, 0 is the default budget")
 		flag.Float64Var(&o.passHz, "pass-hz", 0, "passes per second; 0 is the default")
 		flag.Float64Var(&o.swing, "swing", 0, "share by which the load swings up and down in 2 s; 0 is stationary")
@@ -81,13 +83,13 @@ var points = []point{
 }
 
 func run(t lab.TB, o options) {
-	fmt.Println("| service ms | depth | rate /s | passes /s | sampling error % | mean error % | r of 100 ms series | rate error % | latency error % | downstream error % |")
-	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| service ms | depth | pairs | rate /s | passes /s | sampling error % | mean error % | r of 100 ms series | rate error % | latency error % | downstream error % |")
+	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	var figures []string
 	for i, p := range points {
 		r := measure(t, p, uint64(i+1), o)
-		fmt.Printf("| %.1f | %.2f | %.0f | %.0f | %.2f | %+.2f | %.3f | %+.2f | %+.2f | %+.2f |\n", p.service.Seconds()*1e3,
-			r.depth, r.rate, r.passes, r.samplingError, r.meanError, r.correlation, r.rateError, r.latencyError, r.downstreamError)
+		fmt.Printf("| %.1f | %.2f | %d | %.0f | %.0f | %.2f | %+.2f | %.3f | %+.2f | %+.2f | %+.2f |\n", p.service.Seconds()*1e3,
+			r.depth, r.pairs, r.rate, r.passes, r.samplingError, r.meanError, r.correlation, r.rateError, r.latencyError, r.downstreamError)
 		figure := func(what string, value float64, unit string) {
 			figures = append(figures, fmt.Sprintf("BENCH %s_%gms_depth%g_%s %.4g %s", o.name, p.service.Seconds()*1e3, p.depth, what, value, unit))
 		}
@@ -103,7 +105,8 @@ func run(t lab.TB, o options) {
 // result compares what was seen with what was. Errors are in percent of the
 // truth.
 type result struct {
-	depth, rate     float64 // the truth
+	depth, rate     float64 // the truth, of one pair
+	pairs           int
 	passes          float64 // socket passes per second
 	samplingError   float64 // one standard deviation of meanError to be expected
 	meanError       float64
@@ -113,14 +116,31 @@ type result struct {
 	downstreamError float64 // of the mean depth, at the client
 }
 
+// pairsFor is how many pairs of containers a point is measured on at once.
+func pairsFor(p point) int {
+	const maxRate, maxPairs = 5000, 8
+	rate := p.depth / p.service.Seconds()
+	return max(1, min(maxPairs, int(maxRate/rate), int(math.Ceil(5/p.depth))))
+}
+
 func measure(t lab.TB, p point, seed uint64, o options) result {
-	server, client := lab.NewContainer(t, "server", lab.Options{}), lab.NewContainer(t, "client", lab.Options{})
-	s := server.Service(lab.ServiceConfig{Network: "tcp4", Addr: "127.0.0.1:0", Time: p.service, Exp: true, Seed: seed})
-	defer s.Stop()
 	// Six deviations of a Poisson number, and some for the ones on the wire.
 	conns := int(p.depth*(1+o.swing)+6*math.Sqrt(p.depth)) + 8
-	l := client.Load(lab.LoadConfig{Network: "tcp4", Addr: s.Addr, Conns: conns, Rate: p.depth / p.service.Seconds(), Swing: o.swing, Seed: seed + 1000})
-	defer l.Stop()
+	rec := &recorder{skip: time.Now().Add(2 * time.Second), full: make(chan struct{})}
+	rec.length = time.Duration(float64(o.length) * min(max(5/p.depth, 1), 5))
+	for i := range pairsFor(p) {
+		seed := seed + uint64(i)*10_000
+		server := lab.NewContainer(t, fmt.Sprintf("server%d", i), lab.Options{})
+		client := lab.NewContainer(t, fmt.Sprintf("client%d", i), lab.Options{})
+		s := server.Service(lab.ServiceConfig{Network: "tcp4", Addr: "127.0.0.1:0", Time: p.service, Exp: true, Seed: seed})
+		defer s.Stop()
+		l := client.Load(lab.LoadConfig{Network: "tcp4", Addr: s.Addr, Conns: conns, Rate: p.depth / p.service.Seconds(), Swing: o.swing, Seed: seed + 1000})
+		defer l.Stop()
+		rec.pairs = append(rec.pairs, &pair{
+			server: server.CgroupID, client: client.CgroupID,
+			truth: func(bounds []time.Time) (atServer, atClient []lab.Interval) { return s.Truth(bounds), l.Truth(bounds) },
+		})
+	}
 
 	c, err := collector.New(collector.Config{
 		CPUBudget: o.budget, PassHz: o.passHz,
@@ -130,8 +150,6 @@ func measure(t lab.TB, p point, seed uint64, o options) result {
 		t.Fatalf("collector.New: %v", err)
 	}
 	defer c.Close()
-	rec := &recorder{server: server.CgroupID, client: client.CgroupID, skip: time.Now().Add(2 * time.Second), full: make(chan struct{})}
-	rec.length = time.Duration(float64(o.length) * min(max(5/p.depth, 1), 5))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
@@ -143,5 +161,5 @@ func measure(t lab.TB, p point, seed uint64, o options) result {
 	}
 	cancel()
 	<-ended
-	return rec.compare(t, s.Truth(rec.bounds), l.Truth(rec.bounds))
+	return rec.compare(t)
 }
