@@ -75,10 +75,7 @@ func newHost(opts Options) *host {
 	if h.root == "" {
 		h.root = "/"
 	}
-	var uts unix.Utsname
-	if unix.Uname(&uts) == nil {
-		h.release = unix.ByteSliceToString(uts.Release[:])
-	}
+	h.release, _ = uname()
 	h.caps = readCapabilities(h.path("proc/thread-self/status"))
 	h.config = readKernelConfig(h.path("proc/config.gz"), h.path("boot", "config-"+h.release))
 	h.cgroups = readCgroupMounts(h)
@@ -91,7 +88,8 @@ func newHost(opts Options) *host {
 // ends before the last answer.
 func Probe(ctx context.Context, opts Options) (*Report, error) {
 	h := newHost(opts)
-	report := &Report{Schema: 1, Object: "feature", Release: h.release, Arch: machine()}
+	_, machine := uname()
+	report := &Report{Schema: 1, Object: "feature", Release: h.release, Arch: machine}
 	checks := allChecks(h)
 	for i := range checks {
 		c := &checks[i]
@@ -122,12 +120,13 @@ func Probe(ctx context.Context, opts Options) (*Report, error) {
 	return report, nil
 }
 
-func machine() string {
+// uname returns the kernel's release and the machine's architecture.
+func uname() (release, machine string) {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
-		return ""
+		return "", ""
 	}
-	return unix.ByteSliceToString(uts.Machine[:])
+	return unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Machine[:])
 }
 
 // allChecks is the list of everything that is asked, in the order of the

@@ -37,6 +37,7 @@ func kernelChecks() []check {
 		{group: GroupKernel, name: "unprivileged bpf", loss: "", fact: unprivilegedBPF},
 		{group: GroupKernel, name: nameLockdown, advice: "mount -t securityfs securityfs /sys/kernel/security, or run as root",
 			fact: findLockdown},
+		socketWalkCheck(),
 		{group: GroupKernel, name: "kernel configuration", loss: "advice on which option is off",
 			advice: "install the kernel's package (it has /boot/config-RELEASE)",
 			fact: func(h *host) finding {

@@ -59,6 +59,9 @@ const (
 var socketQueues = []string{synQueue, acceptBacklog, receiveQueue, outstanding, downstream,
 	sendQueue, nicTx, unreadRequests}
 
+// nameSocketWalk is the item for a fault of the kernel in the walk over sockets.
+const nameSocketWalk = "safe socket walk"
+
 // ErrCannotRun is wrapped by the error of Report.Err.
 var ErrCannotRun = errors.New("seer cannot run here")
 
