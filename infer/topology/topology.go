@@ -7,13 +7,18 @@ const SchemaVersion = 1
 
 // App is one application.
 type App struct {
-	Schema      int        `yaml:"schema"`
-	Name        string     `yaml:"name"` // lower case, digits and dashes: it names cgroups and directories
-	Description string     `yaml:"description,omitempty"`
-	QoS         []QoS      `yaml:"qos"`      // at least one
-	Requests    []Request  `yaml:"requests"` // what users ask for
-	Services    []*Service `yaml:"services"`
-	Load        Load       `yaml:"load,omitempty"`
+	Schema      int         `yaml:"schema"`
+	Name        string      `yaml:"name"` // lower case, digits and dashes: it names cgroups and directories
+	Description string      `yaml:"description,omitempty"`
+	QoS         []QoS       `yaml:"qos"`      // at least one
+	Requests    []Request   `yaml:"requests"` // what users ask for
+	Services    []*Service  `yaml:"services"`
+	Load        NominalLoad `yaml:"load"`
+
+	// AllowCycles admits services that call each other in a circle and wait for
+	// the answers. With bounded workers they can block each other for good, so
+	// that a file has to say that it means it.
+	AllowCycles bool `yaml:"allow_cycles,omitempty"`
 }
 
 // QoS is the promise to the users of an entry service: a percentile of its
@@ -22,20 +27,30 @@ type QoS struct {
 	Service    string        `yaml:"service"`
 	Percentile float64       `yaml:"percentile"` // in (0, 100)
 	Target     time.Duration `yaml:"target"`
+
+	Line int `yaml:"-"` // in the file, for messages
 }
+
+// DefaultTimeout is the time after which a call is given up, unless its step says
+// otherwise. The calls of a cache always have it.
+const DefaultTimeout = time.Second
 
 // Request is one kind of request that users send.
 type Request struct {
 	Name   string  `yaml:"name"`
 	Weight float64 `yaml:"weight"` // share of the mix, relative to the others
 	Call   Target  `yaml:"call"`   // the entry
+
+	Line int `yaml:"-"` // in the file, for messages
 }
 
-// Load is the nominal load of the application on one host of two CPUs, which
+// NominalLoad is the load of the application on one host of two CPUs, which
 // campaigns scale.
-type Load struct {
-	Rate        float64 `yaml:"rate"`                  // requests per second
-	Connections int     `yaml:"connections,omitempty"` // of the users, default 64
+type NominalLoad struct {
+	Rate        float64 `yaml:"rate"`                               // requests per second
+	Connections int     `yaml:"connections,omitempty" default:"64"` // of the users
+
+	Line int `yaml:"-"` // in the file, for messages
 }
 
 // Target is an endpoint of a service, written SERVICE.ENDPOINT.
@@ -84,18 +99,20 @@ type Service struct {
 	// cannot be had, or its language where the testbed's own program stands in.
 	StandsFor string `yaml:"stands_for,omitempty"`
 
-	Replicas int `yaml:"replicas,omitempty"` // default 1
+	Replicas int `yaml:"replicas,omitempty" default:"1"`
 
 	// Workers bounds the requests that one replica works on at once; the rest
 	// wait in the sockets. 0 means one goroutine per request, without bound.
+	// Redis has 1, memcached its threads (default 2); the other real servers
+	// take no bound here.
 	Workers int `yaml:"workers,omitempty"`
 
-	// Backlog is the listen backlog, default 511.
-	Backlog int `yaml:"backlog,omitempty"`
+	// Backlog is the listen backlog.
+	Backlog int `yaml:"backlog,omitempty" default:"511"`
 
 	// Pool bounds the connections from one replica to each replica of a service
-	// it calls, and so, but with gRPC, its calls at once. Default 16.
-	Pool int `yaml:"pool,omitempty"`
+	// it calls, and so, but with gRPC, its calls at once.
+	Pool int `yaml:"pool,omitempty" default:"16"`
 
 	CPULimit    float64 `yaml:"cpu_limit,omitempty"`    // CPUs per replica, 0: none
 	MemoryLimit Bytes   `yaml:"memory_limit,omitempty"` // per replica, 0: none
@@ -121,13 +138,13 @@ type Step struct {
 	Parallel []Step  `yaml:"parallel,omitempty"` // started together; the step ends with the last of them
 	Lock     *Lock   `yaml:"lock,omitempty"`
 
-	// Chance is the probability that the step is taken, default 1.
-	Chance float64 `yaml:"chance,omitempty"`
-	// Repeat takes the step so many times, one after the other, default 1.
-	Repeat int `yaml:"repeat,omitempty"`
+	// Chance is the probability that the step is taken.
+	Chance float64 `yaml:"chance,omitempty" default:"1"`
+	// Repeat takes the step so many times, one after the other.
+	Repeat int `yaml:"repeat,omitempty" default:"1"`
 
-	// Of a call: the time after which it is given up (default 1 s), and how
-	// often it is tried again after an error or a timeout (default 0).
+	// Of a call: the time after which it is given up (default DefaultTimeout),
+	// and how often it is tried again after an error or a timeout (default 0).
 	Timeout time.Duration `yaml:"timeout,omitempty"`
 	Retries int           `yaml:"retries,omitempty"`
 	// Async does not wait for the answer of a call.
@@ -138,9 +155,9 @@ type Step struct {
 
 // Work is what a replica does by itself. The parts happen in the order below.
 type Work struct {
-	CPU  time.Duration `yaml:"cpu,omitempty"`  // mean CPU time
-	CV   float64       `yaml:"cv,omitempty"`   // its coefficient of variation (log-normal), default 0.5; 0 < cv
-	Tail float64       `yaml:"tail,omitempty"` // chance of ten times the time: a heavy tail
+	CPU  time.Duration `yaml:"cpu,omitempty"`              // mean CPU time
+	CV   float64       `yaml:"cv,omitempty" default:"0.5"` // its coefficient of variation (log-normal); 0 < cv
+	Tail float64       `yaml:"tail,omitempty"`             // chance of ten times the time: a heavy tail
 
 	Memory Bytes         `yaml:"memory,omitempty"` // read from a working set larger than the caches
 	Disk   Bytes         `yaml:"disk,omitempty"`   // written and synced
@@ -148,8 +165,8 @@ type Work struct {
 	Reply  Bytes         `yaml:"reply,omitempty"`  // added to the size of the answer
 }
 
-// Cache is look-aside: Call, and with probability 1-Hit the steps of Miss and
-// then Fill.
+// Cache is look-aside in memcached or Redis: Call, and with probability 1-Hit the
+// steps of Miss and then Fill.
 type Cache struct {
 	Call Target  `yaml:"call"`
 	Hit  float64 `yaml:"hit"` // in [0, 1]
@@ -157,7 +174,8 @@ type Cache struct {
 	Fill *Target `yaml:"fill,omitempty"`
 }
 
-// Lock is a mutex of one replica, held while its steps are taken.
+// Lock is a mutex of one replica, held while its steps are taken. Locks do not
+// nest.
 type Lock struct {
 	Name  string `yaml:"name"`
 	Steps []Step `yaml:"steps"`
