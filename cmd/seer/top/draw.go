@@ -87,7 +87,7 @@ func (m *model) drawHeader(g *grid, now time.Time) int {
 	}
 	part(cost, costFace)
 	part(losses, lossFace)
-	if n := len(f.Cost.GaveUp); n > 0 {
+	if n := len(f.Cost.GaveUp); n > 0 && !m.batch { // once says it below the table
 		text := gaveUp(f)
 		if x+2+len([]rune(text)) > g.w {
 			text = fmt.Sprintf("gave up %d (?)", n)

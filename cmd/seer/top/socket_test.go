@@ -115,6 +115,35 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// What Seer gave up is said in full below the table of --once, within its width.
+func TestOnceGaveUp(t *testing.T) {
+	gaveUp := []string{"exact request counts", "passes", "visits to quiet sockets", "visits to every socket"}
+	for width, want := range map[int]string{
+		80: "gave up, to keep within the CPU budget: exact request counts, passes, visits to\n" +
+			"  quiet sockets, visits to every socket\n",
+		200: "gave up, to keep within the CPU budget: exact request counts, passes, visits to quiet sockets, visits to every socket\n",
+	} {
+		var out strings.Builder
+		if err := writeGaveUp(&out, &Frame{Cost: api.CostRow{GaveUp: gaveUp}}, width); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("width %d (-want +got):\n%s", width, diff)
+		}
+	}
+	m := newModel(time.Second)
+	m.batch = true
+	m.live.add(&Frame{Time: time.Now(), Tick: 100 * time.Millisecond, Cost: api.CostRow{GaveUp: gaveUp}})
+	m.live.publish(true)
+	var g grid
+	g.reset(80, headLines)
+	m.drawHeader(&g, time.Now())
+	var out strings.Builder
+	if err := g.writeTo(&out); err != nil || strings.Contains(out.String(), "gave up") {
+		t.Errorf("header of --once = %q, %v, want it to leave that to the line below the table", out.String(), err)
+	}
+}
+
 // TestSeerRestarts stops a server under a terminal and starts another one on
 // the same socket.
 func TestSeerRestarts(t *testing.T) {

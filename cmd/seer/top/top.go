@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gdamore/tcell/v2"
 	"golang.org/x/term"
@@ -180,5 +182,35 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 	var g grid
 	g.reset(width, headLines+1+max(1, len(m.lines)))
 	m.draw(&g, time.Now())
-	return g.writeTo(w)
+	if err := g.writeTo(w); err != nil {
+		return err
+	}
+	return writeGaveUp(w, m.live.frame, width)
+}
+
+// writeGaveUp says below a table that is read without the help page what Seer
+// gave up, in full and within width.
+func writeGaveUp(w io.Writer, f *Frame, width int) error {
+	if len(f.Cost.GaveUp) == 0 {
+		return nil
+	}
+	const lead = "gave up, to keep within the CPU budget: "
+	var text strings.Builder
+	line := 0
+	for i, word := range strings.Fields(lead + strings.Join(f.Cost.GaveUp, ", ")) {
+		word = clean(word)
+		switch n := utf8.RuneCountInString(word); {
+		case i == 0:
+			line = n
+		case line+1+n > width:
+			text.WriteString("\n  ")
+			line = 2 + n
+		default:
+			text.WriteByte(' ')
+			line += 1 + n
+		}
+		text.WriteString(word)
+	}
+	_, err := fmt.Fprintln(w, text.String())
+	return err
 }
