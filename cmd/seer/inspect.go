@@ -20,6 +20,10 @@ import (
 // inspectHooks are what inspect does in this process when it cannot ask a
 // running Seer.
 type inspectHooks struct {
+	// MayMeasure says whether this process has the privileges to; nil asks
+	// nothing.
+	MayMeasure func() error
+
 	// Measure measures this host for d. The server it returns has consumed
 	// the ticks; the collector behind it stays open until close is called.
 	Measure func(ctx context.Context, d time.Duration) (srv *api.Server, close func() error, err error)

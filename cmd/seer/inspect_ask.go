@@ -27,14 +27,23 @@ func (in *inspector) open(ctx context.Context) (from answerer, done func(), err 
 	case in.hooks.Measure == nil:
 		return nil, nil, kernelError(fmt.Errorf("inspect: %w", err))
 	}
+	if in.hooks.MayMeasure != nil {
+		if err := in.hooks.MayMeasure(); err != nil {
+			return nil, nil, cannotMeasure(err)
+		}
+	}
 	fmt.Fprintf(in.notes, "no seer runs on this host (%s): measuring for %s\n", in.socket, in.length)
 	server, closeServer, err := in.hooks.Measure(ctx, in.length)
 	if err != nil {
-		return nil, nil, fmt.Errorf("inspect: no seer runs on this host, and it cannot be measured: %w", err)
+		return nil, nil, cannotMeasure(err)
 	}
 	return server, func() {
 		if err := closeServer(); err != nil {
 			fmt.Fprintf(in.notes, "inspect: stop measuring: %v\n", err)
 		}
 	}, nil
+}
+
+func cannotMeasure(err error) error {
+	return fmt.Errorf("inspect: no seer runs on this host, and it cannot be measured: %w", err)
 }

@@ -261,6 +261,12 @@ func TestInspectErrors(t *testing.T) {
 		want  int
 	}{
 		{"nobody to ask", inspectHooks{}, []string{"queue"}, exitKernel},
+		{"may not measure", inspectHooks{
+			MayMeasure: func() error { return kernelError(refused) },
+			Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+				return nil, nil, errors.New("measured without the privileges")
+			},
+		}, []string{"queue"}, exitKernel},
 		{"cannot measure", inspectHooks{Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
 			return nil, nil, kernelError(refused)
 		}}, []string{"queue"}, exitKernel},

@@ -18,7 +18,7 @@ func init() { top.LocalFeed = localFeed }
 
 // localHooks is what inspect does without a running Seer.
 func localHooks() inspectHooks {
-	return inspectHooks{Measure: measure, Features: probeFeatures}
+	return inspectHooks{MayMeasure: checkPrivileges, Measure: measure, Features: probeFeatures}
 }
 
 // measure traces this host for d and returns a server that has seen it. The

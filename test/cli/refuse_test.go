@@ -49,7 +49,11 @@ func TestWithoutRoot(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := command(t, tt.args...)
 			cmd.SysProcAttr.Credential = nobody
-			runCommand(t, cmd).wantError(t, exitKernel, tt.want...)
+			r := runCommand(t, cmd)
+			r.wantError(t, exitKernel, tt.want...)
+			if strings.Contains(r.stderr, "measuring") {
+				t.Errorf("%v\nwant no promise to measure", r)
+			}
 			wantNothing(t, own)
 		})
 	}
