@@ -52,6 +52,6 @@ func newDoctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&asJSON, "json", "j", false, "print one JSON object")
-	cmd.Flags().StringVar(&opts.DBDir, "db", "/var/lib/seer", "directory of the database, whose free space is checked")
+	cmd.Flags().StringVar(&opts.DBDir, "db", defaultDB, "directory of the database, whose free space is checked")
 	return cmd
 }

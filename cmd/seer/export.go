@@ -30,18 +30,21 @@ type exportFlags struct {
 func newExportCommand() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
-		Use:   "export --db DIR --out FILE",
+		Use:   "export [--db DIR] --out FILE",
 		Short: "Write recorded queues to a CSV or Parquet file",
 		Long: `Write what seer run recorded to a CSV or Parquet file: one row for each tick,
 container and queue. The database may be in use by a running seer.
 
 Times are RFC 3339 (2024-05-01T12:00:00Z), a local time of day (12:30), or how
 long ago (90s, 15m, 24h). The file appears when it is complete, or not at all.`,
-		Example: `  seer export --db /var/lib/seer --out queues.csv
-  seer export --db /var/lib/seer --out hour.parquet --from 1h --service checkout
-  seer export --db /var/lib/seer --out - --from 5m --queue run_queue | head`,
+		Example: `  seer export --out queues.csv
+  seer export --db /srv/seer --out hour.parquet --from 1h --service checkout
+  seer export --out - --from 5m --queue run_queue | head`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir := os.Getenv("SEER_DB"); dir != "" && !cmd.Flags().Changed("db") {
+				f.db = dir
+			}
 			if err := runExport(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now()); err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
@@ -49,7 +52,7 @@ long ago (90s, 15m, 24h). The file appears when it is complete, or not at all.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.db, "db", "", "database directory, as given to seer run")
+	flags.StringVar(&f.db, "db", defaultDB, "database directory, as given to seer run (SEER_DB)")
 	flags.StringVarP(&f.out, "out", "o", "", "file to write, - for standard output")
 	flags.StringVar(&f.format, "format", "", "csv or parquet (default: by the file's name, else csv)")
 	flags.StringVar(&f.from, "from", "", "first tick (default: the first recorded)")
@@ -75,7 +78,7 @@ func queueNames() []string {
 func (f *exportFlags) options(now time.Time) (o export.Options, err error) {
 	switch {
 	case f.db == "":
-		return o, errors.New("no database: give the directory with --db")
+		return o, errors.New(`--db "": want the directory that seer run records in, such as ` + defaultDB)
 	case f.out == "":
 		return o, errors.New("no file: give one with --out, or --out - for standard output")
 	}

@@ -30,6 +30,9 @@ type runOptions struct {
 	top       bool
 }
 
+// defaultDB is where run records and export reads.
+const defaultDB = "/var/lib/seer"
+
 // noDB as the value of --db records nothing.
 const noDB = "none"
 
@@ -72,7 +75,7 @@ func addRun(cmd *cobra.Command) {
 	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
 	f.StringVar(&o.exact, "exact", "off", "off, or on: count every request by hooks on send and receive")
 	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
-	f.StringVar(&o.db, "db", "/var/lib/seer", `directory of the database, or "none"`)
+	f.StringVar(&o.db, "db", defaultDB, `directory of the database, or "none"`)
 	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")
 	f.Var(&o.keepBytes, "keep-bytes", "drop the oldest samples beyond this; 0 is no limit")
 	f.StringVar(&o.socket, "socket", api.DefaultSocket, "control socket for inspect and top")
