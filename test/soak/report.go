@@ -23,8 +23,8 @@ var flat = []struct {
 	{"process_resident_memory_bytes", "rss", "bytes", 8 << 20},
 	{"process_open_fds", "fds", "fds", 2},
 	{"go_goroutines", "goroutines", "goroutines", 2},
-	{"containers", "containers", "containers", 10},
-	{"sockets", "sockets", "sockets", 20},
+	{"containers", "containers", "containers", 3},
+	{"sockets", "sockets", "sockets", 10},
 }
 
 // explained are losses that churn on a busy host brings about, with the reason
