@@ -176,8 +176,12 @@ func collectorError(err error) error {
 	return err
 }
 
-// databaseError says what to do where the database's directory cannot be made.
+// databaseError says what to do where the database's directory cannot be made,
+// or has no room.
 func databaseError(err error) error {
+	if errors.Is(err, tracedb.ErrDiskFull) { // it ends with what else to do
+		return fmt.Errorf("%w, choose another directory with --db, or --db none to record nothing", err)
+	}
 	var path *fs.PathError
 	if errors.As(err, &path) && path.Op == "mkdir" {
 		return fmt.Errorf("%w: choose another directory with --db, or --db none to record nothing", err)

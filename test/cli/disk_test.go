@@ -30,8 +30,9 @@ func TestDiskFull(t *testing.T) {
 	i.db = filepath.Join(disk, "db")
 	small := mount{Target: disk, Data: "size=40m"}
 
-	r := runCommand(t, inPrivateMounts(t, command(t, i.args()...), mount{Target: disk, Data: "size=20m"}))
-	r.wantError(t, exitFailed, i.db, "disk full", "20 MiB left, 32 MiB needed", "free some space")
+	full := mount{Target: disk, Data: "size=20m"}
+	r := runCommand(t, inPrivateMounts(t, command(t, i.args()...), full))
+	r.wantError(t, exitFailed, "open database", i.db, "disk full", "20 MiB left, 32 MiB needed", "free some space", "--db none")
 
 	i.start(inPrivateMounts(t, command(t, i.args()...), small))
 	i.waitReady()

@@ -115,12 +115,12 @@ func Open(dir string, o Options) (*DB, error) {
 			return nil, fmt.Errorf("open database %q: %w: start `seer run --db %s` to record one", dir, tracedb.ErrNotFound, dir)
 		}
 	} else {
+		// Creating a database on a full disk would wait for space forever.
+		if err := db.checkSpace(existing(dir)); err != nil {
+			return nil, fmt.Errorf("open database %q: %w", dir, err)
+		}
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return nil, fmt.Errorf("create database directory: %w", err)
-		}
-		// Creating a database on a full disk would wait for space forever.
-		if err := db.admit(); err != nil {
-			return nil, err
 		}
 	}
 	if err := db.call(nil, db.open); err != nil { //nolint:staticcheck // nil waits for the end, whatever happens
@@ -128,6 +128,17 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// existing returns dir, or the nearest of its parents that is there.
+func existing(dir string) string {
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
 }
 
 func (db *DB) open() error {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,6 +93,11 @@ func TestDiskNearlyFull(t *testing.T) {
 		}
 		if _, err := Open(filepath.Join(dir, "db2"), Options{MinFreeBytes: 16 << 20, Logger: quiet}); !errors.Is(err, tracedb.ErrDiskFull) {
 			t.Errorf("Open of a new database = %v, want ErrDiskFull", err)
+		} else if !strings.HasPrefix(err.Error(), "open database") {
+			t.Errorf("Open of a new database = %v, want it to say that it was to be opened", err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "db2")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Open of a new database left a directory (%v), want nothing", err)
 		}
 		free()
 		write(t, db, randomBatch(1))

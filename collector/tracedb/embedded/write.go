@@ -96,14 +96,22 @@ func (db *DB) callHolding(ctx context.Context, op func() error) error {
 // admit refuses to write while the file system is nearly full, so that Pebble
 // keeps room for its own work.
 func (db *DB) admit() error {
-	u, err := db.guard.GetDiskUsage(db.dir)
+	if err := db.checkSpace(db.dir); err != nil {
+		return fmt.Errorf("write to database %q: %w", db.dir, err)
+	}
+	return nil
+}
+
+// checkSpace looks at the file system that holds path.
+func (db *DB) checkSpace(path string) error {
+	u, err := db.guard.GetDiskUsage(path)
 	if err != nil {
-		return fmt.Errorf("free space of %q: %w", db.dir, err)
+		return fmt.Errorf("free space: %w", err)
 	}
 	db.usage.free.Store(u.AvailBytes)
 	if u.AvailBytes < db.opts.MinFreeBytes {
-		return fmt.Errorf("write to database %q: %w: %d MiB left, %d MiB needed: free some space",
-			db.dir, tracedb.ErrDiskFull, u.AvailBytes>>20, db.opts.MinFreeBytes>>20)
+		return fmt.Errorf("%w: %d MiB left, %d MiB needed: free some space",
+			tracedb.ErrDiskFull, u.AvailBytes>>20, db.opts.MinFreeBytes>>20)
 	}
 	return nil
 }
