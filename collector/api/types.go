@@ -24,7 +24,7 @@ type Document struct {
 type ContainerRow struct {
 	Container string `json:"container"`
 	Service   string `json:"service"`
-	CgroupID  uint64 `json:"cgroup_id"`
+	CgroupID  uint64 `json:"cgroup_id"` // as stat(1) shows it, without marks; exact as a float64
 	ID        string `json:"id"` // as the selector `cgroup ID` accepts it; marks cgroup v1 ids
 	Runtime   string `json:"runtime"`
 	RuntimeID string `json:"runtime_id,omitempty"`

@@ -59,7 +59,7 @@ type wireHistory struct {
 // appendRow appends one container's row.
 func appendRow(b []byte, r *collector.Row) []byte {
 	b = append(b, `{"id":`...)
-	b = strconv.AppendUint(b, uint64(r.Container.ID), 10)
+	b = appendID(b, r.Container.ID)
 	b = append(b, `,"sockets":`...)
 	b = strconv.AppendInt(b, int64(r.Sockets), 10)
 	b = append(b, `,"cells":[`...)
@@ -70,6 +70,13 @@ func appendRow(b []byte, r *collector.Row) []byte {
 		b = appendCell(b, &r.Cells[q])
 	}
 	return append(b, `]}`...)
+}
+
+// appendID appends an ID as encoding/json would, without its allocation.
+func appendID(b []byte, id container.ID) []byte {
+	b = append(b, '"')
+	b, _ = id.AppendText(b) // never fails
+	return append(b, '"')
 }
 
 func appendCell(b []byte, c *collector.Cell) []byte {
@@ -111,7 +118,7 @@ func appendHistory(b []byte, id container.ID, h *History) []byte {
 		ticks = max(ticks, len(h.Means[q]))
 	}
 	b = append(b, `{"id":`...)
-	b = strconv.AppendUint(b, uint64(id), 10)
+	b = appendID(b, id)
 	b = append(b, `,"ticks":`...)
 	b = strconv.AppendInt(b, int64(ticks), 10)
 	b = append(b, `,"means":[`...)

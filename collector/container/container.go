@@ -1,6 +1,9 @@
 package container
 
-import "fmt"
+import (
+	"strconv"
+	"strings"
+)
 
 // ID identifies a container for as long as its cgroup lives.
 //
@@ -18,18 +21,46 @@ const (
 	ByComm ID = 1 << 62
 )
 
-// CgroupID returns the kernfs id without the marks.
-func (id ID) CgroupID() uint64 { return uint64(id &^ (Legacy | ByComm)) }
+// exactBits is how many bits a JSON reader that holds numbers as float64, as
+// jq and JavaScript do, keeps.
+const exactBits = 53
+
+// CgroupID returns the kernfs id without the marks, as stat(1) shows it for the
+// cgroup's directory; it fits a float64. A program name has no cgroup: the low
+// bits of its hash stand in.
+func (id ID) CgroupID() uint64 {
+	if id&ByComm != 0 {
+		return uint64(id) & (1<<exactBits - 1)
+	}
+	return uint64(id &^ Legacy)
+}
 
 // String returns the ID as shown to people, in the form that selectors accept.
 func (id ID) String() string {
+	text, _ := id.AppendText(nil)
+	return string(text)
+}
+
+// AppendText implements [encoding.TextAppender]: "4321", "v1:4321", "comm:9f".
+func (id ID) AppendText(b []byte) ([]byte, error) {
 	switch {
 	case id&Legacy != 0:
-		return fmt.Sprintf("v1:%d", id.CgroupID())
+		b = append(b, "v1:"...)
 	case id&ByComm != 0:
-		return fmt.Sprintf("comm:%x", id.CgroupID())
+		return strconv.AppendUint(append(b, "comm:"...), uint64(id&^ByComm), 16), nil
 	}
-	return fmt.Sprint(id.CgroupID())
+	return strconv.AppendUint(b, id.CgroupID(), 10), nil
+}
+
+// MarshalText writes the ID as String does: in JSON it is a string, since its
+// marks are beyond what many readers keep of a number.
+func (id ID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalJSON reads what MarshalText wrote, and the bare number, marks
+// included, of records that are older than it.
+func (id *ID) UnmarshalJSON(text []byte) (err error) {
+	*id, err = ParseID(strings.Trim(string(text), `"`))
+	return err
 }
 
 // Container is one leaf cgroup that holds processes, with every name that its

@@ -1,7 +1,9 @@
 package container
 
 import (
+	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -178,6 +180,44 @@ func TestSelectors(t *testing.T) {
 	for _, c := range all {
 		if id, err := ParseID(c.ID.String()); id != c.ID || err != nil {
 			t.Errorf("ParseID(%q) = %v, %v, want %v", c.ID.String(), id, err, c.ID)
+		}
+	}
+}
+
+// What JSON holds of an ID survives a reader that keeps numbers as float64, as
+// jq and JavaScript do; numbers of older records are still read.
+func TestIDInJSON(t *testing.T) {
+	tests := []struct {
+		id     ID
+		text   string
+		cgroup uint64
+	}{
+		{4321, `"4321"`, 4321},
+		{Legacy | 52, `"v1:52"`, 52},
+		{7<<32 | 99, `"30064771171"`, 7<<32 | 99}, // a kernfs generation in the high half
+		{Legacy | 7<<32 | 99, `"v1:30064771171"`, 7<<32 | 99},
+		{ByComm | 0x3fffffffffffffff, `"comm:3fffffffffffffff"`, 1<<53 - 1},
+	}
+	for _, tt := range tests {
+		text, err := json.Marshal(tt.id)
+		if err != nil || string(text) != tt.text {
+			t.Errorf("Marshal(%#x) = %s, %v, want %s", uint64(tt.id), text, err, tt.text)
+		}
+		var back, old ID
+		if err := json.Unmarshal(text, &back); err != nil || back != tt.id {
+			t.Errorf("Unmarshal(%s) = %#x, %v, want %#x", text, uint64(back), err, uint64(tt.id))
+		}
+		if err := json.Unmarshal(strconv.AppendUint(nil, uint64(tt.id), 10), &old); err != nil || old != tt.id {
+			t.Errorf("Unmarshal(%d) = %#x, %v, want %#x", uint64(tt.id), uint64(old), err, uint64(tt.id))
+		}
+		if got := tt.id.CgroupID(); got != tt.cgroup || uint64(float64(got)) != got {
+			t.Errorf("%v.CgroupID() = %d, as a float64 %.0f, want %d in both", tt.id, got, float64(got), tt.cgroup)
+		}
+	}
+	for _, wrong := range []string{`""`, `"x"`, `"v1:-1"`, `-1`, `{}`} {
+		var id ID
+		if err := json.Unmarshal([]byte(wrong), &id); err == nil {
+			t.Errorf("Unmarshal(%s) = %v, want an error", wrong, id)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func ParseID(s string) (ID, error) {
 		mark, digits, base = ByComm, rest, 16
 	}
 	n, err := strconv.ParseUint(digits, base, 64)
-	// A bare number may carry its marks, as the id in JSON does.
+	// A bare number may carry its marks, as in JSON of older versions.
 	if err != nil || digits[0] == '+' || (mark != 0 && ID(n)&(Legacy|ByComm) != 0) || ID(n)&(Legacy|ByComm) == Legacy|ByComm {
 		return 0, fmt.Errorf("%w: cgroup id %q: use a number as inspect shows it, v1:NUMBER or comm:HEX", ErrSelector, s)
 	}
