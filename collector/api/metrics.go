@@ -106,7 +106,7 @@ func newMetrics(s *Server) *metrics {
 		skipped: newFact(counter, "stream_skipped_snapshots_total", "Snapshots not sent to clients that read too slowly."),
 
 		stored:  newFact(counter, "tracedb_points_total", "Values stored."),
-		dropped: newFact(counter, "tracedb_dropped_points_total", "Values that could not be stored."),
+		dropped: newFact(counter, "tracedb_dropped_points_total", "Values that could not be stored; counted up to 10 s late, as a chunk is tried again until it ends."),
 		written: newFact(counter, "tracedb_written_bytes_total", "Bytes written to disk, rewriting included."),
 		disk:    newFact(gauge, "tracedb_disk_bytes", "Size of the database."),
 		free:    newFact(gauge, "tracedb_free_bytes", "Room left on the database's file system."),
