@@ -76,6 +76,7 @@ func run(t lab.TB, o options) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	start := time.Now()
+	reports := progress{out: os.Stderr, length: o.duration}
 	for time.Since(start) < o.duration {
 		select {
 		case <-second.C:
@@ -88,7 +89,9 @@ func run(t lab.TB, o options) {
 			alive[0].end()
 			gone, alive = append(gone, alive[0]), alive[1:]
 		}
-		record.add(w.add(s.scrape(t, time.Since(start))))
+		now := w.add(s.scrape(t, time.Since(start)))
+		record.add(now)
+		reports.add(now)
 	}
 	var r result
 	client.Call("done", nil, &r.connects)
