@@ -21,13 +21,33 @@ func TestCounts(t *testing.T) {
 	tests := []struct {
 		app      string
 		services int
-		protocol topology.Protocol // between the apps behind the entry
-		names    []string          // that the paper gives
+		protocol topology.Protocol // of the apps behind the front-end
+		names    []string          // that the text of the paper gives
 	}{
-		{"hotel", 15, topology.ProtocolGRPC, []string{"load-balancer", "front-end", "search", "ads", "recommender"}},
-		{"social-network", 36, topology.ProtocolThrift, []string{
-			"load-balancer", "web-server", "compose-post", "read-post", "login", "search", "ads", "recommender", "follow-user", "blocked-users", "favorite",
-		}},
+		{
+			app: "social-network", services: 36, protocol: topology.ProtocolThrift,
+			names: []string{"load-balancer", "web-server", "compose-post", "read-post", "login", "text", "image", "video", "url-shorten",
+				"user-tag", "favorite", "direct-message", "ads", "recommender", "search", "follow-user", "blocked-users"},
+		},
+		{
+			app: "media", services: 38, protocol: topology.ProtocolThrift,
+			names: []string{"load-balancer", "web-server", "search", "plot", "photos", "videos", "compose-review", "rating", "login",
+				"rent-movie", "payment-authentication", "video-streaming", "nfs", "movie-db-0", "movie-db-1"},
+		},
+		{
+			app: "ecommerce", services: 41, protocol: topology.ProtocolHTTP,
+			names: []string{"front-end", "catalogue", "orders", "cart", "login", "shipping", "payment", "invoicing", "queue-master",
+				"recommender", "wishlist"},
+		},
+		{
+			app: "banking", services: 28, protocol: topology.ProtocolThrift,
+			names: []string{"front-end", "login", "search", "contact", "payments", "credit-card", "open-credit-card", "personal-lending",
+				"wealth-management", "bank-info-db"},
+		},
+		{
+			app: "hotel", services: 15, protocol: topology.ProtocolGRPC,
+			names: []string{"load-balancer", "front-end", "search", "ads", "recommender", "reservation"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.app, func(t *testing.T) {
@@ -54,10 +74,59 @@ func TestCounts(t *testing.T) {
 					t.Errorf("%d apps speak %s, want nearly all to speak %s", n, protocol, tt.protocol)
 				}
 			}
-			if _, cycles := app.Order(); len(cycles) != 0 {
-				t.Errorf("cycles %v, want none: a cycle is a fault, not a nominal state", cycles)
+			if order, cycles := app.Order(); len(cycles) != 0 || len(order) != tt.services {
+				t.Errorf("Order() = %v, %v, want all services and no cycle: that is a fault, not a nominal state", order, cycles)
 			}
 		})
+	}
+	if got := len(Names()); got != len(tests) {
+		t.Errorf("%d applications: %v, want the %d of the table", got, Names(), len(tests))
+	}
+}
+
+// TestBackEnds: every kind of request is served by a store in the end, and no
+// store calls anybody.
+func TestBackEnds(t *testing.T) {
+	for _, name := range Names() {
+		app := load(t, name)
+		for _, r := range app.Requests {
+			one := *app
+			one.Requests = []topology.Request{r}
+			store := ""
+			for target := range one.Visits() {
+				if s := app.Service(target.Service); isStore(s) {
+					store = s.Name
+				}
+			}
+			if store == "" {
+				t.Errorf("%s: %s reaches no store", name, r.Name)
+			}
+		}
+		for _, edge := range app.Edges() {
+			if isStore(app.Service(edge.Caller)) {
+				t.Errorf("%s: %s, a store, calls %s", name, edge.Caller, edge.Callee)
+			}
+		}
+	}
+}
+
+// isStore says whether a service keeps data. The paper's movies are in NFS, for
+// which an app stands in.
+func isStore(s *topology.Service) bool {
+	return s.Kind != topology.KindApp && s.Kind != topology.KindNginx || s.StandsFor == "NFS"
+}
+
+// TestStandIns: whatever is not the paper's program says what it replaces.
+func TestStandIns(t *testing.T) {
+	for _, name := range Names() {
+		for _, s := range load(t, name).Services {
+			switch s.Kind {
+			case topology.KindApp, topology.KindPostgreSQL, topology.KindMariaDB:
+				if s.StandsFor == "" {
+					t.Errorf("%s: %s, %s, does not say what it stands for", name, s.Name, s.Kind)
+				}
+			}
+		}
 	}
 }
 
