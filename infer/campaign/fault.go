@@ -72,14 +72,18 @@ func (c Cause) Class() Class {
 	return ""
 }
 
-// Fault is one line of truth.jsonl.
+// hasCulprit says whether somebody is to blame by design. During a load spike
+// whoever saturates first is the culprit, which only measurement tells.
+func (c Cause) hasCulprit() bool { return c != CauseNetworkFailure && c != CauseLoadSpike }
+
+// Fault is one line of truth.jsonl. The fault is there in [OnsetMS, EndMS).
 type Fault struct {
 	ID         int      `json:"id"` // from 1
 	OnsetMS    int64    `json:"onset_ms"`
 	EndMS      int64    `json:"end_ms"` // as planned; an interrupted campaign ends sooner
 	Cause      Cause    `json:"cause"`
-	Culprit    string   `json:"culprit"`              // the service; "" for one of the whole host
+	Culprit    string   `json:"culprit"`              // the service; "" for network_failure and load_spike, which have none
 	Antagonist string   `json:"antagonist,omitempty"` // the container that uses the resource up, where there is one
 	Intensity  float64  `json:"intensity"`            // in (0, 1]: 1 is as hard as the cause can hit
-	Peers      []string `json:"peers,omitempty"`      // the other services of a cycle
+	Peers      []string `json:"peers,omitempty"`      // of a cycle: the culprit calls the first, that one the second, and that one the culprit
 }

@@ -10,12 +10,18 @@ import (
 // writes, and the newest that it reads.
 const SchemaVersion = 1
 
+// The sources of a campaign.
+const (
+	SourceSimulator = "simulator"
+	SourceTestbed   = "testbed"
+)
+
 // Manifest is manifest.json.
 type Manifest struct {
 	Schema     int       `json:"schema"`
 	App        string    `json:"app"`
 	Seed       uint64    `json:"seed"`
-	Source     string    `json:"source"` // "simulator" or "testbed"
+	Source     string    `json:"source"` // SourceSimulator or SourceTestbed
 	Start      time.Time `json:"start"`  // the zero of every other time; the simulator's is 2000-01-01
 	DurationMS int64     `json:"duration_ms"`
 	TickMS     int64     `json:"tick_ms"`
@@ -23,7 +29,8 @@ type Manifest struct {
 
 	// Services in model order: topological, back-end first.
 	Services []string `json:"services"`
-	// Containers by the index that samples use.
+	// Containers by the index that samples use. More may be added while the
+	// campaign runs.
 	Containers []Container `json:"containers"`
 	Queues     []string    `json:"queues"` // measured, by collector's names
 	QoS        []QoS       `json:"qos"`
@@ -33,6 +40,17 @@ type Manifest struct {
 	Versions map[string]string `json:"versions"` // seer, go, servers
 	Host     map[string]string `json:"host,omitempty"`
 	Notes    []string          `json:"notes,omitempty"` // "the load generator was late for 12 requests"
+
+	// Resumes lists the times at which a campaign that had been interrupted went
+	// on; of the time between there are no data.
+	Resumes []Interruption `json:"resumes,omitempty"`
+}
+
+// Interruption is a part of the schedule that was not run.
+type Interruption struct {
+	FromMS int64     `json:"from_ms"` // what was kept ends here
+	ToMS   int64     `json:"to_ms"`   // where the campaign went on
+	At     time.Time `json:"at"`      // when it did, on the clock that Start was read from
 }
 
 // Container is one replica.
