@@ -227,7 +227,11 @@ func (a *App) validateTarget(line int, who string, t Target, ps *Problems) *Serv
 
 // within checks that a number is in a range. It is written so that NaN is not.
 func within[N ~int | ~int64 | ~float64](ps *Problems, line int, what string, n, low, high N) {
-	if !(n >= low && n <= high) {
+	switch {
+	case n >= low && n <= high:
+	case low == high:
+		ps.add(line, "%s is %v: it can only be %v", what, n, low)
+	default:
 		ps.add(line, "%s is %v: choose from %v to %v", what, n, low, high)
 	}
 }
