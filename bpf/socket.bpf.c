@@ -253,7 +253,6 @@ static __always_inline void measure_connection(struct container_row *row, struct
 
 	if (tcp_state == TCP_CLOSE_WAIT) {
 		/* The peer has hung up: what we owe it will not be waited for. */
-		row->close_wait++;
 		state->turn = TURN_NONE;
 	}
 }
@@ -358,6 +357,8 @@ int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
 	row->sockets++;
 
 	tcp_state = sk->__sk_common.skc_state;
+	if (tcp_state == TCP_CLOSE_WAIT)
+		row->close_wait++; /* forgotten ones are quiet: counted at visits not due, too */
 	if (tcp_state != TCP_LISTEN && skips(ctl, state, pass)) {
 		/* Not its turn; what it last held stands for it. */
 		add_cached(row, state, pass);

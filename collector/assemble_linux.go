@@ -32,6 +32,7 @@ type pastRow struct {
 	owner    uint64
 	segments uint64
 	sockets  int
+	closing  int
 	cells    [NumQueues]pastCell
 }
 
@@ -117,11 +118,11 @@ func (a *assembler) assemble(sp *span) []Row {
 		out := &a.rows[len(a.rows)-1]
 		switch {
 		case sp.passes[QueueOutstanding] == 0:
-			out.Sockets = past.sockets // the pass under way has not met all
+			out.Sockets, out.CloseWait = past.sockets, past.closing // the pass under way has not met all
 		case row.Pass == sp.pass[QueueOutstanding]:
-			out.Sockets = int(row.Sockets)
+			out.Sockets, out.CloseWait = int(row.Sockets), int(row.CloseWait)
 		}
-		past.sockets = out.Sockets
+		past.sockets, past.closing = out.Sockets, out.CloseWait
 		for q := range row.Cells {
 			if Queue(q) != QueueNICRx && sp.valid[q] {
 				readCell(&out.Cells[q], &row.Cells[q], &past.cells[q], Queue(q), sp)

@@ -35,6 +35,7 @@ func (g *grouping) merge(rows []Row) []Row {
 		}
 		into := &g.rows[at]
 		into.Sockets += rows[i].Sockets
+		into.CloseWait += rows[i].CloseWait
 		for q := range into.Cells {
 			into.Cells[q].add(&rows[i].Cells[q])
 		}

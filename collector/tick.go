@@ -26,6 +26,7 @@ type Cell struct {
 type Row struct {
 	Container *container.Container
 	Sockets   int // TCP and unix sockets tracked, listeners included
+	CloseWait int // of these, closed by the peer and not by the container (TCP CLOSE_WAIT)
 	Cells     [NumQueues]Cell
 }
 

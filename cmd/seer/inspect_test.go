@@ -66,7 +66,7 @@ func shopServer() *api.Server {
 	db := &container.Container{ID: container.Legacy | 52, Name: "db", Service: "db", Runtime: "systemd", Path: "/system.slice/db.service"}
 	long := &container.Container{ID: 1<<33 + 99, Name: "k8s_checkout-recommendation-service_checkout-7d9f8b6c5-x2x4z_production_0", Runtime: "docker",
 		Service: "checkout-recommendation-service", Pod: "checkout-7d9f8b6c5-x2x4z", Namespace: "production", Path: "/docker/aa"}
-	rows := []collector.Row{{Container: web, Sockets: 155}, {Container: db, Sockets: 4}, {Container: long, Sockets: 12345}}
+	rows := []collector.Row{{Container: web, Sockets: 155, CloseWait: 7}, {Container: db, Sockets: 4}, {Container: long, Sockets: 12345}}
 	for i := range rows {
 		for q := range rows[i].Cells {
 			rows[i].Cells[q].Valid = collector.Queue(q) != collector.QueueEpollReady

@@ -17,7 +17,7 @@ func writeContainers(w io.Writer, doc *api.Document) error {
 	}
 	t := table{columns: []column{
 		{title: "CONTAINER", give: true}, {title: "SERVICE", give: true}, {title: "POD", give: true},
-		{title: "RUNTIME"}, {title: "SOCKETS", right: true}, {title: "CGROUP", right: true},
+		{title: "RUNTIME"}, {title: "SOCKETS", right: true}, {title: "CLOSE-WAIT", right: true}, {title: "CGROUP", right: true},
 	}}
 	for i := range rows {
 		r := &rows[i]
@@ -25,9 +25,14 @@ func writeContainers(w io.Writer, doc *api.Document) error {
 		if r.Pod != "" {
 			pod = r.Namespace + "/" + r.Pod
 		}
-		t.add(r.Container, r.Service, pod, r.Runtime, fmt.Sprint(r.Sockets), r.ID)
+		closeWait := "-"
+		if r.CloseWait > 0 {
+			closeWait = fmt.Sprint(r.CloseWait)
+		}
+		t.add(r.Container, r.Service, pod, r.Runtime, fmt.Sprint(r.Sockets), closeWait, r.ID)
 	}
 	t.drop("POD")
+	t.drop("CLOSE-WAIT")
 	return t.writeTo(w)
 }
 

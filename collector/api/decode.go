@@ -57,7 +57,7 @@ func (d *snapshotDecoder) next() (*Snapshot, error) {
 // row turns one row back. A row of more cells than there are queues comes
 // from a newer Seer; the queues that both know come first.
 func (d *snapshotDecoder) row(dst *collector.Row, w *wireRow) error {
-	dst.Container, dst.Sockets = d.known[w.ID], w.Sockets
+	dst.Container, dst.Sockets, dst.CloseWait = d.known[w.ID], w.Sockets, w.CloseWait
 	if dst.Container == nil {
 		return fmt.Errorf("read the stream of %s: container %v was never described", d.path, w.ID)
 	}

@@ -76,7 +76,7 @@ func shop() (*fakeSource, *collector.Tick) {
 		},
 	}
 	t := &collector.Tick{Seq: 1, Start: epoch, End: epoch.Add(tickLength), Passes: 10, Losses: 3,
-		Rows: []collector.Row{{Container: web, Sockets: 151}, {Container: db, Sockets: 4}}}
+		Rows: []collector.Row{{Container: web, Sockets: 151, CloseWait: 3}, {Container: db, Sockets: 4}}}
 	t.Rows[0].Cells[collector.QueueAcceptBacklog] = collector.Cell{Depth: 23, Mean: 22.5, Max: 23, Limit: 128, Arrivals: 5, Departures: 2, Wait: 40 * time.Millisecond, Valid: true}
 	t.Rows[0].Cells[collector.QueueReceive] = collector.Cell{Depth: 512, Mean: 300.25, Max: 900, Valid: true}
 	t.Rows[1].Cells[collector.QueueAcceptBacklog] = collector.Cell{Limit: 4096, Valid: true}

@@ -65,6 +65,7 @@ type metrics struct {
 	queues [collector.NumQueues]queueMetrics
 
 	info, build, start, tick, ticks, lastTick, containers, sockets, passes  fact
+	closeWait                                                               fact
 	cost, budget, passHz, passHzWanted, quiet, sampled, relativeError, gave fact
 	losses, probeState, probeCPU, probeRuns, probeTook, probeLast           fact
 	streams, skipped                                                        fact
@@ -84,6 +85,7 @@ func newMetrics(s *Server) *metrics {
 		lastTick:   newFact(gauge, "last_tick_timestamp_seconds", "End of the last tick, since the epoch."),
 		containers: newFact(gauge, "containers", "Containers in the last tick."),
 		sockets:    newFact(gauge, "sockets", "Sockets tracked, all containers."),
+		closeWait:  newFact(gauge, "close_wait_sockets", "TCP connections that the peer has closed and the container has not (CLOSE_WAIT).", "container", "service"),
 		passes:     newFact(gauge, "tick_passes", "Socket passes taken during the last tick."),
 
 		cost:          newFact(gauge, "cost_cpu_ratio", "Share of the host's CPU that a part of Seer uses.", "part"),

@@ -13,22 +13,25 @@ func (m *metrics) collectQueues(ch chan<- prometheus.Metric, f *frame) {
 	t := &m.server.totals
 	seen := make(map[string]bool, len(f.rows))
 	var other [collector.NumQueues]collector.Cell
-	anyOther := false
+	anyOther, otherClosing := false, 0
 	for i := range f.rows {
 		r := &f.rows[i]
 		sums, ok := t.get(r.Container.ID)
 		if !ok {
 			anyOther = true
 			addCells(&other, &r.Cells)
+			otherClosing += r.CloseWait
 			continue
 		}
 		c := r.Container
 		name := uniqueName(seen, c.Name, c.ID.CgroupID())
 		m.info.send(ch, 1, name, c.Service, c.ID.String(), c.Runtime, c.Namespace, c.Pod, c.Image)
+		m.closeWait.send(ch, float64(r.CloseWait), name, c.Service)
 		m.sendCells(ch, &r.Cells, name, c.Service)
 		m.sendSums(ch, &sums, name, c.Service)
 	}
 	if anyOther {
+		m.closeWait.send(ch, float64(otherClosing), otherContainers, otherContainers)
 		m.sendCells(ch, &other, otherContainers, otherContainers)
 	}
 	if sums, ok := t.rest(); ok {

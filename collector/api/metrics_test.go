@@ -104,6 +104,8 @@ func TestMetrics(t *testing.T) {
 		`seer_receive_queue_bytes{container="web-7f9c",service="web"}`:                                                   512,
 		`seer_receive_queue_byte_seconds_total{container="web-7f9c",service="web"}`:                                      300.25,
 		`seer_container_info{cgroup="v1:52",container="db",image="",namespace="",pod="",runtime="systemd",service="db"}`: 1,
+		`seer_close_wait_sockets{container="web-7f9c",service="web"}`:                                                    3,
+		`seer_close_wait_sockets{container="db",service="db"}`:                                                           0,
 		`seer_losses_total{reason="map_full"}`:                                                                           3,
 		`seer_losses_total{reason="no_owner"}`:                                                                           0,
 		`seer_probe_state{probe="epoll",state="failed"}`:                                                                 1,

@@ -16,7 +16,7 @@ func containerRow(r *collector.Row) ContainerRow {
 	return ContainerRow{
 		Container: c.Name, Service: c.Service, CgroupID: c.ID.CgroupID(), ID: c.ID.String(),
 		Runtime: c.Runtime, RuntimeID: c.RuntimeID, Pod: c.Pod, Namespace: c.Namespace,
-		Image: c.Image, Unit: c.Unit, Path: c.Path, Sockets: r.Sockets,
+		Image: c.Image, Unit: c.Unit, Path: c.Path, Sockets: r.Sockets, CloseWait: r.CloseWait,
 	}
 }
 
@@ -112,6 +112,7 @@ func newServiceRow(name string) ServiceRow {
 func (s *ServiceRow) add(r *collector.Row) {
 	s.Containers = append(s.Containers, r.Container.Name)
 	s.Sockets += r.Sockets
+	s.CloseWait += r.CloseWait
 	for q := range s.Queues {
 		cell, sum := &r.Cells[q], &s.Queues[q]
 		if !cell.Valid {

@@ -25,7 +25,7 @@ type ContainerRow struct {
 	Container string `json:"container"`
 	Service   string `json:"service"`
 	CgroupID  uint64 `json:"cgroup_id"` // as stat(1) shows it, without marks; exact as a float64
-	ID        string `json:"id"` // as the selector `cgroup ID` accepts it; marks cgroup v1 ids
+	ID        string `json:"id"`        // as the selector `cgroup ID` accepts it; marks cgroup v1 ids
 	Runtime   string `json:"runtime"`
 	RuntimeID string `json:"runtime_id,omitempty"`
 	Pod       string `json:"pod,omitempty"`
@@ -34,6 +34,7 @@ type ContainerRow struct {
 	Unit      string `json:"unit,omitempty"`
 	Path      string `json:"path"`
 	Sockets   int    `json:"sockets"`
+	CloseWait int    `json:"close_wait"` // of these, closed by the peer and not by the container
 }
 
 // QueueRow is one queue of one container over the last tick.
@@ -60,6 +61,7 @@ type ServiceRow struct {
 	Service    string         `json:"service"`
 	Containers []string       `json:"containers"`
 	Sockets    int            `json:"sockets"`
+	CloseWait  int            `json:"close_wait"`
 	Queues     []ServiceQueue `json:"queues"` // in column order
 }
 

@@ -42,9 +42,10 @@ type wireSnapshot struct {
 const maxSeries = 100 * historyTicks
 
 type wireRow struct {
-	ID      container.ID `json:"id"`
-	Sockets int          `json:"sockets"`
-	Cells   []*wireCell  `json:"cells"`
+	ID        container.ID `json:"id"`
+	Sockets   int          `json:"sockets"`
+	CloseWait int          `json:"close_wait"` // left out when 0
+	Cells     []*wireCell  `json:"cells"`
 }
 
 // wireCell holds the fields of a collector.Cell in wire order.
@@ -62,6 +63,10 @@ func appendRow(b []byte, r *collector.Row) []byte {
 	b = appendID(b, r.Container.ID)
 	b = append(b, `,"sockets":`...)
 	b = strconv.AppendInt(b, int64(r.Sockets), 10)
+	if r.CloseWait > 0 {
+		b = append(b, `,"close_wait":`...)
+		b = strconv.AppendInt(b, int64(r.CloseWait), 10)
+	}
 	b = append(b, `,"cells":[`...)
 	for q := range r.Cells {
 		if q > 0 {

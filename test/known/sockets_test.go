@@ -251,7 +251,7 @@ func halfOpen(t *testing.T) func(*testing.T, *tracer) {
 }
 
 // closeWait: a client that gave up is not waited for, and a socket the server
-// has forgotten to close holds no request.
+// has forgotten to close holds no request but is counted.
 func closeWait(t *testing.T) func(*testing.T, *tracer) {
 	w := newWorld(t, lab.Options{})
 	l := w.s.Listen("tcp4", "127.0.0.1:0", 16)
@@ -266,6 +266,10 @@ func closeWait(t *testing.T) func(*testing.T, *tracer) {
 			only(w.server, expect{c: w.server, queue: collector.QueueOutstanding, depth: 1}),
 			only(w.client, expect{c: w.client, queue: collector.QueueDownstream, depth: 1}),
 			only(w.neighbour))...)
+		tr.waitTicks(t, func(s snapshot) (bool, string) {
+			got := [...]int{s.rows[idOf(w.server)].CloseWait, s.rows[idOf(w.client)].CloseWait, s.rows[idOf(w.neighbour)].CloseWait}
+			return got == [...]int{3, 0, 0}, fmt.Sprintf("CLOSE_WAIT of server, client, neighbour = %v, want 3, 0, 0", got)
+		})
 	}
 }
 

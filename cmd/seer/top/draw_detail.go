@@ -67,7 +67,7 @@ func (m *model) names(t *track, width, lines int) []string {
 	var fields []string
 	c := t.container
 	if c == nil {
-		fields = append(fields, "service "+t.name, plural(len(t.members), "container"), plural(t.sockets, "socket"))
+		fields = append(fields, "service "+t.name, plural(len(t.members), "container"), t.socketCount())
 		list := make([]string, 0, len(t.members))
 		for _, member := range t.members {
 			list = append(list, clean(member.Name))
@@ -75,7 +75,7 @@ func (m *model) names(t *track, width, lines int) []string {
 		slices.Sort(list)
 		return wrap(append(fields, list...), width, lines, m.ellipsis())
 	}
-	fields = append(fields, "container "+t.name, "service "+t.service, "runtime "+clean(c.Runtime), plural(t.sockets, "socket"))
+	fields = append(fields, "container "+t.name, "service "+t.service, "runtime "+clean(c.Runtime), t.socketCount())
 	for _, field := range []struct{ name, value string }{
 		{"pod", strings.TrimPrefix(c.Namespace+"/"+c.Pod, "/")},
 		{"image", c.Image}, {"unit", c.Unit}, {"cgroup", c.ID.String()}, {"", c.Path},
@@ -85,6 +85,15 @@ func (m *model) names(t *track, width, lines int) []string {
 		}
 	}
 	return wrap(fields, width, lines, m.ellipsis())
+}
+
+// socketCount says how many sockets there are, and how many were forgotten.
+func (t *track) socketCount() string {
+	text := plural(t.sockets, "socket")
+	if t.closeWait > 0 {
+		text += fmt.Sprintf(", %d in CLOSE-WAIT", t.closeWait)
+	}
+	return text
 }
 
 // wrap joins fields into at most most lines of width, and says how many fields

@@ -65,7 +65,7 @@ func (g *generator) frame() *Frame {
 		Rows: make([]collector.Row, len(g.containers)),
 	}
 	for i, c := range g.containers {
-		f.Rows[i] = collector.Row{Container: c, Sockets: 7 + 3*(i%5)}
+		f.Rows[i] = collector.Row{Container: c, Sockets: 7 + 3*(i%5), CloseWait: 2 * (i % 2)}
 		g.fill(&f.Rows[i].Cells, i)
 	}
 	return f

@@ -48,6 +48,7 @@ func (r *recorder) add(f *Frame) bool {
 		s := r.serviceTrack(row.Container)
 		s.members = append(s.members, row.Container)
 		s.sockets += row.Sockets
+		s.closeWait += row.CloseWait
 		s.addMember(&row.Cells)
 	}
 	for _, s := range r.touched {
@@ -70,7 +71,7 @@ func (r *recorder) containerTrack(row *collector.Row) *track {
 	if t.container != c {
 		t.container, t.name, t.service = c, clean(c.Name), clean(c.Service)
 	}
-	t.sockets, t.seen = row.Sockets, r.slot
+	t.sockets, t.closeWait, t.seen = row.Sockets, row.CloseWait, r.slot
 	return t
 }
 
@@ -83,7 +84,7 @@ func (r *recorder) serviceTrack(c *container.Container) *track {
 	}
 	t.name = clean(c.Service)
 	t.service = t.name
-	t.members, t.sockets, t.seen, t.seenTick = t.members[:0], 0, r.slot, r.tick
+	t.members, t.sockets, t.closeWait, t.seen, t.seenTick = t.members[:0], 0, 0, r.slot, r.tick
 	clear(t.tick[:])
 	clear(t.unmeasured[:])
 	r.touched = append(r.touched, t)

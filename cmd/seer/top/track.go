@@ -36,6 +36,7 @@ type track struct {
 	container    *container.Container   // nil for a service
 	members      []*container.Container // of a service, in the newest tick
 	sockets      int
+	closeWait    int
 	stats        [collector.NumQueues]stat
 	hot          int // most contended queue, -1 when none reaches warnLevel
 	history      *series
