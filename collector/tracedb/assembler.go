@@ -38,7 +38,7 @@ type target struct {
 	stat   Stat
 }
 
-func (a *assembler) route(ctx context.Context, store Store, q WindowQuery) error {
+func (a *assembler) route(ctx context.Context, source Source, q WindowQuery) error {
 	a.byContainer = make(map[container.ID][]target)
 	a.services = make(map[string][]target)
 	a.invalid = make([]bool, len(a.w.Valid))
@@ -65,7 +65,7 @@ func (a *assembler) route(ctx context.Context, store Store, q WindowQuery) error
 	}
 	// Records that ended before the window still name a container whose last
 	// record was not renewed before a crash.
-	records, err := store.Containers(ctx, q.From.Add(-2*recordEvery), q.To)
+	records, err := source.Containers(ctx, q.From.Add(-2*recordEvery), q.To)
 	if err != nil {
 		return err
 	}

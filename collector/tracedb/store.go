@@ -91,31 +91,38 @@ type StoreStats struct {
 	DeletedBefore time.Time
 }
 
-// Store is an engine. All methods may be called from several goroutines.
-//
-// When Write returns nil the batch is acknowledged. Engines document what
-// acknowledged data survive; losing one to the death of the process is a bug.
-type Store interface {
-	// Write stores a batch. It returns ErrDiskFull if there is no room, and
-	// ErrFailed if the store must be opened again. If ctx ends first the batch
-	// may or may not be stored.
-	Write(ctx context.Context, b *Batch) error
-
-	// Chunks calls fn for each selected chunk, by ten minutes of time, then
-	// container, then start. Record.Data is valid until fn returns. Chunks
-	// stops at the first error of fn and returns it.
+// Source is what samples are read from: an engine, or the directory of a
+// campaign.
+type Source interface {
+	// Chunks calls fn for each selected chunk, those of one container in order
+	// of time; engines go by ten minutes of time, then container, then start.
+	// Record.Data is valid until fn returns. Chunks stops at the first error of
+	// fn and returns it.
 	Chunks(ctx context.Context, r Range, fn func(Record) error) error
 
 	// Containers returns the records of containers that lived in [from, to),
 	// by ID and First. Zero times mean all.
 	Containers(ctx context.Context, from, to time.Time) ([]ContainerRecord, error)
 
-	// Events calls fn for each event of one kind in [from, to), oldest first.
-	Events(ctx context.Context, kind string, from, to time.Time, fn func(Event) error) error
-
 	// Span returns the start of the first tick stored and a time after the
 	// last, both zero if there is none.
 	Span(ctx context.Context) (from, to time.Time, err error)
+}
+
+// Store is an engine. All methods may be called from several goroutines.
+//
+// When Write returns nil the batch is acknowledged. Engines document what
+// acknowledged data survive; losing one to the death of the process is a bug.
+type Store interface {
+	Source
+
+	// Write stores a batch. It returns ErrDiskFull if there is no room, and
+	// ErrFailed if the store must be opened again. If ctx ends first the batch
+	// may or may not be stored.
+	Write(ctx context.Context, b *Batch) error
+
+	// Events calls fn for each event of one kind in [from, to), oldest first.
+	Events(ctx context.Context, kind string, from, to time.Time, fn func(Event) error) error
 
 	// Maintain applies retention by age and size. One call does a bounded
 	// amount of work; call it about once a minute.

@@ -73,8 +73,8 @@ func (w *Window) Row(i int) ([]float32, []bool) {
 	return w.Values[i*n : (i+1)*n], w.Valid[i*n : (i+1)*n]
 }
 
-// ReadWindow reads a window in one pass over the store.
-func ReadWindow(ctx context.Context, store Store, q WindowQuery) (*Window, error) {
+// ReadWindow reads a window in one pass over the source.
+func ReadWindow(ctx context.Context, source Source, q WindowQuery) (*Window, error) {
 	if q.Tick <= 0 || !q.To.After(q.From) || len(q.Columns) == 0 {
 		return nil, fmt.Errorf("window from %v to %v by %v with %d columns: it has no cells", q.From, q.To, q.Tick, len(q.Columns))
 	}
@@ -91,7 +91,7 @@ func ReadWindow(ctx context.Context, store Store, q WindowQuery) (*Window, error
 		weights: make(map[int][]float32),
 		carries: make(map[container.ID][]carry),
 	}
-	if err := a.route(ctx, store, q); err != nil {
+	if err := a.route(ctx, source, q); err != nil {
 		return nil, err
 	}
 	r := Range{From: q.From, To: q.To}
@@ -100,7 +100,7 @@ func ReadWindow(ctx context.Context, store Store, q WindowQuery) (*Window, error
 			r.Containers = append(r.Containers, id)
 		}
 	}
-	phase, err := tickPhase(ctx, store, r, q.Tick)
+	phase, err := tickPhase(ctx, source, r, q.Tick)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func ReadWindow(ctx context.Context, store Store, q WindowQuery) (*Window, error
 	a.w.From = time.Unix(0, a.from)
 	// Moving back must not lose the last row.
 	r.From = a.w.From
-	if err := store.Chunks(ctx, r, a.add); err != nil {
+	if err := source.Chunks(ctx, r, a.add); err != nil {
 		return nil, err
 	}
 	a.finish()
@@ -121,10 +121,10 @@ var errStop = errors.New("stop")
 // tickPhase returns the start of a stored tick of the given length, so that
 // rows can be laid over the recorded ticks: jitter then never moves a sample
 // into the row beside its own. Without one it returns 0.
-func tickPhase(ctx context.Context, store Store, r Range, tick time.Duration) (int64, error) {
+func tickPhase(ctx context.Context, source Source, r Range, tick time.Duration) (int64, error) {
 	var phase int64
 	var c Chunk
-	err := store.Chunks(ctx, r, func(rec Record) error {
+	err := source.Chunks(ctx, r, func(rec Record) error {
 		if err := c.Open(rec.Data); err != nil {
 			return fmt.Errorf("chunk %v of container %v: %w", rec.Key.Start, rec.Key.Container, err)
 		}

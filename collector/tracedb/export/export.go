@@ -79,7 +79,7 @@ func newRowWriter(f Format, w io.Writer) (rowWriter, error) {
 // ToFile writes the selected rows to a new file, replacing one that has the
 // name. On any error, also when ctx ends, the name is left as it was. It
 // returns the number of rows, and ErrNothing if there is none.
-func ToFile(ctx context.Context, store tracedb.Store, name string, o Options) (rows int64, err error) {
+func ToFile(ctx context.Context, source tracedb.Source, name string, o Options) (rows int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.tmp")
 	if err != nil {
 		return 0, fmt.Errorf("create %q: %w", name, err)
@@ -90,7 +90,7 @@ func ToFile(ctx context.Context, store tracedb.Store, name string, o Options) (r
 			os.Remove(f.Name())
 		}
 	}()
-	if rows, err = To(ctx, store, f, o); err != nil {
+	if rows, err = To(ctx, source, f, o); err != nil {
 		return rows, err
 	}
 	// Umask is for files that are created under their name.
@@ -114,13 +114,13 @@ func ToFile(ctx context.Context, store tracedb.Store, name string, o Options) (r
 
 // To writes the selected rows to w and returns their number, and ErrNothing if
 // there is none.
-func To(ctx context.Context, store tracedb.Store, w io.Writer, o Options) (int64, error) {
+func To(ctx context.Context, source tracedb.Source, w io.Writer, o Options) (int64, error) {
 	buffered := bufio.NewWriterSize(w, 64<<10)
 	out, err := newRowWriter(o.Format, buffered)
 	if err != nil {
 		return 0, err
 	}
-	e := exporter{store: store, out: out, o: o}
+	e := exporter{source: source, out: out, o: o}
 	if err := e.run(ctx); err != nil {
 		return e.progress.Rows, err
 	}
@@ -137,7 +137,7 @@ func To(ctx context.Context, store tracedb.Store, w io.Writer, o Options) (int64
 }
 
 type exporter struct {
-	store    tracedb.Store
+	source   tracedb.Source
 	out      rowWriter
 	o        Options
 	names    tracedb.Names
@@ -150,7 +150,7 @@ type exporter struct {
 
 func (e *exporter) run(ctx context.Context) error {
 	f := &e.o.Filter
-	records, err := e.store.Containers(ctx, time.Time{}, f.To)
+	records, err := e.source.Containers(ctx, time.Time{}, f.To)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (e *exporter) run(ctx context.Context) error {
 	for _, q := range f.Queues {
 		e.queues[q] = true
 	}
-	from, to, err := e.store.Span(ctx)
+	from, to, err := e.source.Span(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (e *exporter) run(ctx context.Context) error {
 	// them in order of time.
 	for at := from.Truncate(tracedb.ChunkLength).Add(-tracedb.ChunkLength); at.Before(to); at = at.Add(tracedb.ChunkLength) {
 		window := tracedb.Range{From: at, To: at.Add(tracedb.ChunkLength)}
-		if err := e.store.Chunks(ctx, window, func(r tracedb.Record) error {
+		if err := e.source.Chunks(ctx, window, func(r tracedb.Record) error {
 			// Chunks also returns those that began before the window.
 			if r.Key.Start < at.UnixNano() {
 				return nil
