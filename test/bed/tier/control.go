@@ -18,9 +18,6 @@ type Stats struct {
 	Service string `json:"service"`
 	NowNS   int64  `json:"now_ns"` // Unix time
 
-	// Ready says that its stores have answered: no request has to fail.
-	Ready bool `json:"ready"`
-
 	// Outstanding are requests read and not answered.
 	Outstanding Level `json:"outstanding"`
 	Ended       Ended `json:"ended"`
@@ -58,7 +55,6 @@ func (t *tier) stats() Stats {
 		Name:         t.cfg.Name,
 		Service:      t.cfg.Service.Name,
 		NowNS:        time.Now().UnixNano(),
-		Ready:        t.ready.Load(),
 		Outstanding:  t.served.read(),
 		Ended:        t.counts.read(),
 		Unread:       t.workers.Waiting(),

@@ -5,7 +5,8 @@
 // clients.
 //
 // Over a control socket (HTTP on a unix socket) it is told to misbehave, and says
-// what it knows of itself, which is the truth that a tracer is held to:
+// what it knows of itself, which is the truth that a tracer is held to. The socket
+// opens once the stores that the tier calls have answered: it is ready then.
 //
 //	GET /stats      Stats: requests outstanding in the process, calls per peer
 //	POST /fault     Fault: begin to misbehave, instead of as before

@@ -85,7 +85,7 @@ func start(t *testing.T, cfg Config) *process {
 		}
 		defer resp.Body.Close()
 		var s Stats
-		return json.NewDecoder(resp.Body).Decode(&s) == nil && s.Ready
+		return json.NewDecoder(resp.Body).Decode(&s) == nil
 	})
 	return p
 }

@@ -173,7 +173,7 @@ func (r *redisClient) call(ctx context.Context, c call) error {
 
 func (r *redisClient) close() { r.c.Close() }
 
-// dbName is the database, the user and the table of the databases.
+// dbName is the database, the user (servers.Account) and the table.
 const dbName = "seerbed"
 
 const dbConnLifetime = 24 * time.Hour

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -29,7 +28,6 @@ type tier struct {
 	number atomic.Uint64 // of requests, the seed of what is random in one
 	served level
 	counts counts
-	ready  atomic.Bool
 	fault  atomic.Pointer[activeFault]
 
 	async        atomic.Int64
@@ -109,10 +107,12 @@ func (t *tier) run(ctx context.Context) error {
 		stop()
 		return nil
 	})
-	if t.cfg.Control != "" {
-		g.Go(func() error { return t.serveControl(ctx, t.cfg.Control) })
-	}
-	g.Go(func() error { return t.prepare(ctx) })
+	g.Go(func() error {
+		if err := t.prepare(ctx); err != nil || ctx.Err() != nil || t.cfg.Control == "" {
+			return err
+		}
+		return t.serveControl(ctx, t.cfg.Control)
+	})
 	return g.Wait()
 }
 
@@ -137,8 +137,6 @@ func (t *tier) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	t.ready.Store(true)
-	slog.Debug("ready", "tier", t.cfg.Name)
 	return nil
 }
 

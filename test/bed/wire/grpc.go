@@ -46,7 +46,7 @@ func dialGRPC(addr string) (Conn, error) {
 	cc, err := grpc.NewClient("passthrough:///"+addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(maxReply+1024)),
-		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithDisableServiceConfig(), grpc.WithNoProxy(), grpc.WithIdleTimeout(0),
 		// A replica that was away is found again within a second.
@@ -83,7 +83,7 @@ func (c *grpcConn) Close() error { return c.cc.Close() }
 func (s *Server) serveGRPC(ctx context.Context, l net.Listener) error {
 	server := grpc.NewServer(
 		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error { return s.handleGRPC(stream) }))
 	defer context.AfterFunc(ctx, server.Stop)()
