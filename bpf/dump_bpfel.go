@@ -133,14 +133,19 @@ type DumpSocketRecord struct {
 }
 
 type DumpSocketState struct {
-	_              structs.HostLayout
-	Owner          uint64
-	Pass           uint64
-	Slot           uint32
-	Role           uint8
-	Turn           uint8
-	Flags          uint8
-	Pad            uint8
+	_     structs.HostLayout
+	Owner uint64
+	Pass  uint64
+	Slot  uint32
+	Role  uint8
+	Turn  uint8
+	Flags uint8
+	Pad   uint8
+	Exact struct {
+		_         structs.HostLayout
+		OpenEpoch uint32
+		Turn      uint32
+	}
 	Phase          uint32
 	Dumped         uint32
 	SegsIn         uint32
@@ -157,11 +162,6 @@ type DumpSocketState struct {
 	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
-	Exact          struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
 }
 
 // Names of all BPF objects in the ELF.

@@ -47,7 +47,9 @@ static __always_inline struct exact_counters *counters_of(__u32 slot, __u8 role)
 	return role == ROLE_SERVER ? &row->outstanding : &row->downstream;
 }
 
-static __always_inline void close_request(struct exact_state *exact, __u32 slot, __u8 role, __u32 epoch)
+/* Ends the open request, if there is one of this epoch. */
+static __always_inline void close_request(struct exact_state *exact, __u32 slot, __u8 role,
+					  __u32 epoch, __u64 now_ns)
 {
 	struct exact_counters *counters;
 
@@ -60,25 +62,27 @@ static __always_inline void close_request(struct exact_state *exact, __u32 slot,
 	/* Atomic, though the counters are this CPU's own: a hook may be preempted,
 	 * or interrupted by tcp_state in a softirq. */
 	__sync_fetch_and_add(&counters->departures, 1);
-	__sync_fetch_and_add(&counters->out_ns, bpf_ktime_get_ns());
+	__sync_fetch_and_add(&counters->out_ns, now_ns);
 }
 
-/* Counts a receive or a send of at least one byte. epoch is control.exact,
+/* Whether a receive or send is more of the same message. epoch is control.exact,
  * another number each time that exact mode is switched on.
  */
-static __always_inline void count_transfer(struct exact_state *exact, __u32 slot, __u8 role,
-					   enum socket_turn turn, __u32 epoch)
+static __always_inline bool continues(const struct exact_state *exact, enum socket_turn turn, __u32 epoch)
+{
+	return exact->turn == (epoch << 2 | turn);
+}
+
+/* Counts a receive or a send of at least one byte that begins a message. */
+static __always_inline void count_turn(struct exact_state *exact, __u32 slot, __u8 role,
+				       enum socket_turn turn, __u32 epoch, __u64 now_ns)
 {
 	enum socket_turn opens = role == ROLE_SERVER ? TURN_RECEIVED : TURN_SENT;
 	struct exact_counters *counters;
 
-	__u32 now = epoch << 2 | turn;
-
-	if (exact->turn == now)
-		return; /* more of the same message */
-	exact->turn = now;
+	exact->turn = epoch << 2 | turn;
 	if (turn != opens) {
-		close_request(exact, slot, role, epoch);
+		close_request(exact, slot, role, epoch, now_ns);
 		return;
 	}
 	counters = counters_of(slot, role);
@@ -86,5 +90,5 @@ static __always_inline void count_transfer(struct exact_state *exact, __u32 slot
 		return;
 	exact->open_epoch = epoch;
 	__sync_fetch_and_add(&counters->arrivals, 1);
-	__sync_fetch_and_add(&counters->in_ns, bpf_ktime_get_ns());
+	__sync_fetch_and_add(&counters->in_ns, now_ns);
 }

@@ -17,18 +17,22 @@ enum socket_turn *unused_socket_turn __attribute__((unused));
 struct transfer_args transfer_call = {};
 
 SEC("syscall")
-int test_count_transfer(void *ctx)
+int test_transfer(void *ctx)
 {
-	count_transfer(&transfer_call.exact, transfer_call.slot, transfer_call.role,
-		       transfer_call.turn, transfer_call.epoch);
+	struct transfer_args *args = &transfer_call;
+
+	if (!continues(&args->exact, args->turn, args->epoch))
+		count_turn(&args->exact, args->slot, args->role, args->turn, args->epoch,
+			   bpf_ktime_get_ns());
 	return 0;
 }
 
 SEC("syscall")
 int test_close_request(void *ctx)
 {
-	close_request(&transfer_call.exact, transfer_call.slot, transfer_call.role,
-		      transfer_call.epoch);
+	struct transfer_args *args = &transfer_call;
+
+	close_request(&args->exact, args->slot, args->role, args->epoch, bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -60,7 +60,7 @@ func TestCountTransfer(t *testing.T) {
 			before := monotonic(t)
 			for _, e := range tt.events {
 				args.Turn, args.Epoch = uint32(e.turn), e.epoch
-				program := o.TestCountTransfer
+				program := o.TestTransfer
 				if e.turn == closes {
 					program = o.TestCloseRequest
 				}
@@ -100,7 +100,7 @@ func TestCountTransferBeyondTable(t *testing.T) {
 	loadTest(t, spec, err, &o)
 	defer o.Close()
 	args := testExactTransferArgs{Slot: o.ExactRows.MaxEntries(), Role: uint32(testExactSocketRoleROLE_SERVER), Turn: uint32(testExactSocketTurnTURN_RECEIVED), Epoch: 1}
-	call(t, o.TestCountTransfer, o.TransferCall, &args)
+	call(t, o.TestTransfer, o.TransferCall, &args)
 	if got := lost(t, o.Losses, uint32(testExactLossReasonLOSS_EXACT_FULL)); got != 1 {
 		t.Errorf("exact_full = %d, want 1", got)
 	}

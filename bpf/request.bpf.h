@@ -4,12 +4,18 @@
 
 #include "exact.bpf.h"
 
-#define MSG_PEEK 2 /* include/linux/socket.h */
+/* include/linux/socket.h: receives that take no bytes off the queue, or not its
+ * bytes. */
+#define MSG_OOB 1
+#define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000
 
-/* A receive or a send of at least one byte, in the context of the thread that
- * called it. That thread's container owns the socket, whatever was guessed.
+/* The state of a connection to which a receive or a send of at least one byte
+ * means a turn, and so is to be counted; NULL if it does not. It runs in the
+ * context of the thread that called, whose container owns the socket, whatever
+ * was guessed.
  */
-static __always_inline void on_transfer(struct sock *sk, enum socket_turn turn)
+static __always_inline struct socket_state *turned(struct sock *sk, enum socket_turn turn, __u32 *epoch)
 {
 	struct socket_state *state;
 	struct control *ctl;
@@ -17,21 +23,25 @@ static __always_inline void on_transfer(struct sock *sk, enum socket_turn turn)
 	count_run(HOOK_REQUEST);
 	ctl = control();
 	if (!ctl || !ctl->exact)
-		return;
+		return NULL;
+	*epoch = ctl->exact;
 	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!state || (state->role != ROLE_SERVER && state->role != ROLE_CLIENT))
-		return; /* not tracked */
-	if (state->exact.turn == (ctl->exact << 2 | turn))
-		return; /* more of the same message */
+		return NULL; /* not tracked */
+	if (continues(&state->exact, turn, *epoch))
+		return NULL;
 	if (!state->owner || state->flags & SOCKET_WEAK_OWNER) {
 		struct task_struct *task = (void *)bpf_get_current_task();
 
 		if (is_self(task) || state->flags & SOCKET_SELF)
-			return;
+			return NULL;
 		state->owner = owner_of(task);
 		state->flags &= ~SOCKET_WEAK_OWNER;
 	}
-	if (!row_of(state->owner, &state->slot))
-		return;
-	count_transfer(&state->exact, state->slot, state->role, turn, ctl->exact);
+	return row_of(state->owner, &state->slot) ? state : NULL;
+}
+
+static __always_inline bool takes_bytes(int ret, int flags)
+{
+	return ret > 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE));
 }

@@ -100,9 +100,11 @@ static __always_inline int leave(int ret, enum socket_turn turn)
 	if (skip || ret <= 0 || !ctl || !ctl->exact)
 		return 0;
 	connection = connection_of(sk);
-	if (!connection || !row_of(connection->owner, &connection->slot))
+	if (!connection || continues(&connection->exact, turn, ctl->exact) ||
+	    !row_of(connection->owner, &connection->slot))
 		return 0;
-	count_transfer(&connection->exact, connection->slot, connection->role, turn, ctl->exact);
+	count_turn(&connection->exact, connection->slot, connection->role, turn, ctl->exact,
+		   bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -148,7 +150,8 @@ int BPF_KPROBE(request_close, struct sock *sk)
 		return 0;
 	ctl = control();
 	if (ctl && ctl->exact && row_of(connection->owner, &connection->slot))
-		close_request(&connection->exact, connection->slot, connection->role, ctl->exact);
+		close_request(&connection->exact, connection->slot, connection->role, ctl->exact,
+			      bpf_ktime_get_ns());
 	bpf_map_delete_elem(&connections, &key);
 	return 0;
 }

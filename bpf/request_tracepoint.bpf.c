@@ -4,20 +4,39 @@
  * (6e6eda44b939). They see every way to read and write a socket but splice(2).
  */
 #include "request.bpf.h"
+#include "stamp.bpf.h"
+
+/* Whether TCP's own time can be used, as Go found. Set before loading. */
+const volatile bool receive_is_stamped = false;
+const volatile bool send_is_stamped = false;
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(request_receive, struct sock *sk, int ret, int flags)
 {
-	if (ret > 0 && !(flags & MSG_PEEK))
-		on_transfer(sk, TURN_RECEIVED);
+	struct socket_state *state;
+	__u32 epoch;
+
+	if (!takes_bytes(ret, flags))
+		return 0;
+	state = turned(sk, TURN_RECEIVED, &epoch);
+	if (state)
+		count_turn(&state->exact, state->slot, state->role, TURN_RECEIVED, epoch,
+			   receive_is_stamped && !(flags & MSG_OOB) ? received_ns(sk) : bpf_ktime_get_ns());
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(request_send, struct sock *sk, int ret, int flags)
 {
-	if (ret > 0)
-		on_transfer(sk, TURN_SENT);
+	struct socket_state *state;
+	__u32 epoch;
+
+	if (ret <= 0)
+		return 0;
+	state = turned(sk, TURN_SENT, &epoch);
+	if (state)
+		count_turn(&state->exact, state->slot, state->role, TURN_SENT, epoch,
+			   send_is_stamped ? sent_ns(sk) : bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -141,14 +141,19 @@ const (
 )
 
 type RequestKretprobeSocketState struct {
-	_              structs.HostLayout
-	Owner          uint64
-	Pass           uint64
-	Slot           uint32
-	Role           uint8
-	Turn           uint8
-	Flags          uint8
-	Pad            uint8
+	_     structs.HostLayout
+	Owner uint64
+	Pass  uint64
+	Slot  uint32
+	Role  uint8
+	Turn  uint8
+	Flags uint8
+	Pad   uint8
+	Exact struct {
+		_         structs.HostLayout
+		OpenEpoch uint32
+		Turn      uint32
+	}
 	Phase          uint32
 	Dumped         uint32
 	SegsIn         uint32
@@ -165,11 +170,6 @@ type RequestKretprobeSocketState struct {
 	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
-	Exact          struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
 }
 
 type RequestKretprobeTransfer struct {

@@ -123,14 +123,19 @@ const (
 )
 
 type RequestTracepointSocketState struct {
-	_              structs.HostLayout
-	Owner          uint64
-	Pass           uint64
-	Slot           uint32
-	Role           uint8
-	Turn           uint8
-	Flags          uint8
-	Pad            uint8
+	_     structs.HostLayout
+	Owner uint64
+	Pass  uint64
+	Slot  uint32
+	Role  uint8
+	Turn  uint8
+	Flags uint8
+	Pad   uint8
+	Exact struct {
+		_         structs.HostLayout
+		OpenEpoch uint32
+		Turn      uint32
+	}
 	Phase          uint32
 	Dumped         uint32
 	SegsIn         uint32
@@ -147,31 +152,28 @@ type RequestTracepointSocketState struct {
 	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
-	Exact          struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RequestTracepointMapContainerRows   = "container_rows"
-	RequestTracepointMapContainerSlots  = "container_slots"
-	RequestTracepointMapControls        = "controls"
-	RequestTracepointMapExactRows       = "exact_rows"
-	RequestTracepointMapFamilies        = "families"
-	RequestTracepointMapFreeSlots       = "free_slots"
-	RequestTracepointMapHookRuns        = "hook_runs"
-	RequestTracepointMapListeners       = "listeners"
-	RequestTracepointMapLosses          = "losses"
-	RequestTracepointMapSockets         = "sockets"
-	RequestTracepointProgRequestReceive = "request_receive"
-	RequestTracepointProgRequestSend    = "request_send"
-	RequestTracepointVarGroupByComm     = "group_by_comm"
-	RequestTracepointVarSelfTgid        = "self_tgid"
+	RequestTracepointMapContainerRows    = "container_rows"
+	RequestTracepointMapContainerSlots   = "container_slots"
+	RequestTracepointMapControls         = "controls"
+	RequestTracepointMapExactRows        = "exact_rows"
+	RequestTracepointMapFamilies         = "families"
+	RequestTracepointMapFreeSlots        = "free_slots"
+	RequestTracepointMapHookRuns         = "hook_runs"
+	RequestTracepointMapListeners        = "listeners"
+	RequestTracepointMapLosses           = "losses"
+	RequestTracepointMapSockets          = "sockets"
+	RequestTracepointProgRequestReceive  = "request_receive"
+	RequestTracepointProgRequestSend     = "request_send"
+	RequestTracepointVarGroupByComm      = "group_by_comm"
+	RequestTracepointVarReceiveIsStamped = "receive_is_stamped"
+	RequestTracepointVarSelfTgid         = "self_tgid"
+	RequestTracepointVarSendIsStamped    = "send_is_stamped"
 )
 
 // LoadRequestTracepoint returns the embedded CollectionSpec for RequestTracepoint.
@@ -240,8 +242,10 @@ type RequestTracepointMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestTracepointVariableSpecs struct {
-	GroupByComm *ebpf.VariableSpec `ebpf:"group_by_comm"`
-	SelfTgid    *ebpf.VariableSpec `ebpf:"self_tgid"`
+	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	ReceiveIsStamped *ebpf.VariableSpec `ebpf:"receive_is_stamped"`
+	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
+	SendIsStamped    *ebpf.VariableSpec `ebpf:"send_is_stamped"`
 }
 
 // RequestTracepointObjects contains all objects after they have been loaded into the kernel.
@@ -295,8 +299,10 @@ func (m *RequestTracepointMaps) Close() error {
 //
 // It can be passed to LoadRequestTracepointObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestTracepointVariables struct {
-	GroupByComm *ebpf.Variable `ebpf:"group_by_comm"`
-	SelfTgid    *ebpf.Variable `ebpf:"self_tgid"`
+	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
+	ReceiveIsStamped *ebpf.Variable `ebpf:"receive_is_stamped"`
+	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
+	SendIsStamped    *ebpf.Variable `ebpf:"send_is_stamped"`
 }
 
 // RequestTracepointPrograms contains all programs after they have been loaded into the kernel.

@@ -151,8 +151,9 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 			count_requests(row, state, BPF_CORE_READ(tp, data_segs_in),
 				       BPF_CORE_READ(tp, data_segs_out));
 			/* Nobody will answer any more. */
-			if (ctl->exact)
-				close_request(&state->exact, state->slot, state->role, ctl->exact);
+			if (ctl->exact && state->exact.open_epoch)
+				close_request(&state->exact, state->slot, state->role, ctl->exact,
+					      bpf_ktime_get_ns());
 		}
 	}
 	return 0;

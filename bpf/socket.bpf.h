@@ -44,6 +44,7 @@ struct socket_state {
 	__u8 turn;		/* enum socket_turn, of the passive verdict */
 	__u8 flags;		/* enum socket_flag */
 	__u8 pad;
+	struct exact_state exact; /* up to here: one cache line, all that request hooks touch */
 	__u32 phase;		/* random: which passes read it when not all do */
 	__u32 dumped;		/* list of sockets that it is already in */
 	__u32 segs_in;		/* data_segs_in at the last visit */
@@ -60,7 +61,6 @@ struct socket_state {
 	__u32 unread_requests;
 	__u32 copied_seq;	/* at the last visit, to count the bytes read since */
 	__u32 snd_una;		/* and those acknowledged */
-	struct exact_state exact;
 };
 
 /* Key: socket. Writer: tcp_state, discover, passes, request hooks. Reader: the same.

@@ -157,14 +157,19 @@ const (
 )
 
 type SocketSocketState struct {
-	_              structs.HostLayout
-	Owner          uint64
-	Pass           uint64
-	Slot           uint32
-	Role           uint8
-	Turn           uint8
-	Flags          uint8
-	Pad            uint8
+	_     structs.HostLayout
+	Owner uint64
+	Pass  uint64
+	Slot  uint32
+	Role  uint8
+	Turn  uint8
+	Flags uint8
+	Pad   uint8
+	Exact struct {
+		_         structs.HostLayout
+		OpenEpoch uint32
+		Turn      uint32
+	}
 	Phase          uint32
 	Dumped         uint32
 	SegsIn         uint32
@@ -181,11 +186,6 @@ type SocketSocketState struct {
 	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
-	Exact          struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
 }
 
 type SocketSocketTurn uint32

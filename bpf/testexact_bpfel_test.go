@@ -133,14 +133,19 @@ const (
 )
 
 type testExactSocketState struct {
-	_              structs.HostLayout
-	Owner          uint64
-	Pass           uint64
-	Slot           uint32
-	Role           uint8
-	Turn           uint8
-	Flags          uint8
-	Pad            uint8
+	_     structs.HostLayout
+	Owner uint64
+	Pass  uint64
+	Slot  uint32
+	Role  uint8
+	Turn  uint8
+	Flags uint8
+	Pad   uint8
+	Exact struct {
+		_         structs.HostLayout
+		OpenEpoch uint32
+		Turn      uint32
+	}
 	Phase          uint32
 	Dumped         uint32
 	SegsIn         uint32
@@ -157,11 +162,6 @@ type testExactSocketState struct {
 	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
-	Exact          struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
 }
 
 type testExactSocketTurn uint32
@@ -189,23 +189,23 @@ type testExactTransferArgs struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	testExactMapContainerRows      = "container_rows"
-	testExactMapContainerSlots     = "container_slots"
-	testExactMapControls           = "controls"
-	testExactMapExactRows          = "exact_rows"
-	testExactMapFamilies           = "families"
-	testExactMapFreeSlots          = "free_slots"
-	testExactMapHookRuns           = "hook_runs"
-	testExactMapListeners          = "listeners"
-	testExactMapLosses             = "losses"
-	testExactMapSockets            = "sockets"
-	testExactProgTestCloseRequest  = "test_close_request"
-	testExactProgTestCountTransfer = "test_count_transfer"
-	testExactVarGroupByComm        = "group_by_comm"
-	testExactVarSelfTgid           = "self_tgid"
-	testExactVarTransferCall       = "transfer_call"
-	testExactVarUnusedSocketRole   = "unused_socket_role"
-	testExactVarUnusedSocketTurn   = "unused_socket_turn"
+	testExactMapContainerRows     = "container_rows"
+	testExactMapContainerSlots    = "container_slots"
+	testExactMapControls          = "controls"
+	testExactMapExactRows         = "exact_rows"
+	testExactMapFamilies          = "families"
+	testExactMapFreeSlots         = "free_slots"
+	testExactMapHookRuns          = "hook_runs"
+	testExactMapListeners         = "listeners"
+	testExactMapLosses            = "losses"
+	testExactMapSockets           = "sockets"
+	testExactProgTestCloseRequest = "test_close_request"
+	testExactProgTestTransfer     = "test_transfer"
+	testExactVarGroupByComm       = "group_by_comm"
+	testExactVarSelfTgid          = "self_tgid"
+	testExactVarTransferCall      = "transfer_call"
+	testExactVarUnusedSocketRole  = "unused_socket_role"
+	testExactVarUnusedSocketTurn  = "unused_socket_turn"
 )
 
 // loadTestExact returns the embedded CollectionSpec for testExact.
@@ -250,8 +250,8 @@ type testExactSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testExactProgramSpecs struct {
-	TestCloseRequest  *ebpf.ProgramSpec `ebpf:"test_close_request"`
-	TestCountTransfer *ebpf.ProgramSpec `ebpf:"test_count_transfer"`
+	TestCloseRequest *ebpf.ProgramSpec `ebpf:"test_close_request"`
+	TestTransfer     *ebpf.ProgramSpec `ebpf:"test_transfer"`
 }
 
 // testExactMapSpecs contains maps before they are loaded into the kernel.
@@ -343,14 +343,14 @@ type testExactVariables struct {
 //
 // It can be passed to loadTestExactObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testExactPrograms struct {
-	TestCloseRequest  *ebpf.Program `ebpf:"test_close_request"`
-	TestCountTransfer *ebpf.Program `ebpf:"test_count_transfer"`
+	TestCloseRequest *ebpf.Program `ebpf:"test_close_request"`
+	TestTransfer     *ebpf.Program `ebpf:"test_transfer"`
 }
 
 func (p *testExactPrograms) Close() error {
 	return _TestExactClose(
 		p.TestCloseRequest,
-		p.TestCountTransfer,
+		p.TestTransfer,
 	)
 }
 

@@ -150,6 +150,8 @@ func (c *Collector) loadFamilies() {
 	if c.exact, c.exactErr = c.programs.loadExact(""); c.exactErr != nil {
 		c.exact = nil
 		c.log.Warn("requests cannot be counted exactly", "err", c.exactErr)
+	} else {
+		c.log.Debug("request hooks", "flavour", c.exact.flavour, "receive_stamped", c.programs.stamps.receive, "send_stamped", c.programs.stamps.send, "err", c.programs.stampsErr)
 	}
 }
 

@@ -144,7 +144,15 @@ func tracing(c *ebpf.Collection, name string) func() (link.Link, error) {
 
 func loadTracepointFlavour(p *programs) (func() ([]link.Link, error), error) {
 	spec, err := bpf.LoadRequestTracepoint()
-	c, err := p.load("request_tp_btf", spec, err)
+	if err != nil {
+		return nil, fmt.Errorf("request_tp_btf: read object: %w", err)
+	}
+	// Where it cannot be found out, the programs read the clock.
+	p.stamps, p.stampsErr = p.probeStamps()
+	if err := errors.Join(spec.Variables["receive_is_stamped"].Set(p.stamps.receive), spec.Variables["send_is_stamped"].Set(p.stamps.send)); err != nil {
+		return nil, fmt.Errorf("request_tp_btf: %w", err)
+	}
+	c, err := p.load("request_tp_btf", spec, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -187,6 +187,7 @@ func TestExact(t *testing.T) {
 			h.mean()
 			h.offAndOn()
 			h.close()
+			h.times()
 		})
 	}
 }
@@ -329,6 +330,60 @@ func (h *hooked) close() {
 	h.server.Close(servers...)
 	h.client.Close(clients...)
 	h.want("server reset two", flow{open + 2, open + 2}, flow{open + 2, open + 2})
+}
+
+// A request begins when it is read and ends when the answer is written, also
+// when it lay unread for a while before, or TCP holds the answer back.
+func (h *hooked) times() {
+	const part = 20 * time.Millisecond
+	h.on()
+	defer h.off()
+	client, server := h.connect(2)
+	h.exchange(client, server, 1)
+	h.server.Cork(server[1:])
+	slot, _, _ := h.slot(h.server)
+	for i, name := range []string{"sent at once", "held back"} {
+		before, err := h.c.exact.rows.counted(slot)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.ask(client[i : i+1])
+		h.passes(part)
+		reading := monotonic()
+		h.read(server[i : i+1])
+		read := monotonic()
+		h.passes(part)
+		writing := monotonic()
+		h.server.Send(server[i:i+1], replyPart)
+		written := monotonic()
+		after, err := h.c.exact.rows.counted(slot)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		in, out := int64(after.outstanding.in-before.outstanding.in), int64(after.outstanding.out-before.outstanding.out)
+		if in < reading || in > read {
+			h.t.Errorf("%s: began %v after the read began, which took %v", name, time.Duration(in-reading), time.Duration(read-reading))
+		}
+		if out < writing || out > written {
+			h.t.Errorf("%s: ended %v after the write began, which took %v", name, time.Duration(out-writing), time.Duration(written-writing))
+		}
+	}
+}
+
+// Where TCP's own time is used for a transfer, it is the time of the transfer.
+func TestStamps(t *testing.T) {
+	c := open(t, Config{})
+	found, err := c.programs.probeStamps()
+	if errors.Is(err, ErrUnsupported) && !slices.Contains(promised[os.Getenv("SEER_TEST_KERNEL")], "tp_btf") {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", found)
+	if !found.send {
+		t.Error("a send has no time of its own: every release so far reads the clock in tcp_write_xmit")
+	}
 }
 
 // A slot that goes to another container leaves it no requests.

@@ -21,11 +21,12 @@ type hook struct {
 
 // hookCost is about the CPU time of one run: rounded from what `bpftool prog`
 // shows with kernel.bpf_stats_enabled=1 on Linux 6.18, tcp_state less a guess at
-// what its early returns save (docs/RESULTS.md).
+// what its early returns save; a request's from test/bench/overhead -events
+// (docs/RESULTS.md).
 var hookCost = [bpf.SocketHookIdHOOK_MAX]time.Duration{
 	bpf.SocketHookIdHOOK_TCP_STATE: 600 * time.Nanosecond,
 	bpf.SocketHookIdHOOK_BLOCK_IO:  1200 * time.Nanosecond,
-	bpf.SocketHookIdHOOK_REQUEST:   160 * time.Nanosecond,
+	bpf.SocketHookIdHOOK_REQUEST:   100 * time.Nanosecond,
 }
 
 // read takes what was run since the last reading, wall ago.

@@ -31,6 +31,8 @@ type programs struct {
 	links      []link.Link
 
 	receiveParameters int // of tcp_recvmsg: releases differ
+	stamps            stamps
+	stampsErr         error // why stamps could not be found out
 
 	socketPass, dump, discover, epoll, runQueue *iterator
 	epollFD                                     int // known_epoll_fd, see discover.bpf.c

@@ -233,14 +233,18 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
+	void *sk_user_data;
 };
 
 struct request_sock_queue {
 	atomic_t qlen;
 };
 
+struct tcp_ulp_ops;
+
 struct inet_connection_sock {
 	struct request_sock_queue icsk_accept_queue;
+	const struct tcp_ulp_ops *icsk_ulp_ops;
 	struct {
 		__u32 lrcvtime;
 	} icsk_ack;
@@ -260,6 +264,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 lsndtime;
 	__u32 packets_out;
+	__u64 tcp_clock_cache;
 };
 
 /* net/mptcp/protocol.h */

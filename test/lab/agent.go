@@ -29,6 +29,7 @@ func socketsWorkload(w *Worker) error {
 		"send":      Handle(opSend),
 		"receive":   Handle(opReceive),
 		"peek":      Handle(opPeek),
+		"cork":      Handle(opCork),
 		"fill":      Handle(opFill),
 		"close":     Handle(opClose),
 		"eventfds":  Handle(opEventFDs),
@@ -233,6 +234,15 @@ func opPeek(a fdsCount) (any, error) {
 		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_PEEK)
 		if err != nil || n != a.N {
 			return nil, fmt.Errorf("peek: %d bytes of %d: %w", n, a.N, err)
+		}
+	}
+	return nil, nil
+}
+
+func opCork(fds []int) (any, error) {
+	for _, fd := range fds {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1); err != nil {
+			return nil, fmt.Errorf("cork %d: %w", fd, err)
 		}
 	}
 	return nil, nil

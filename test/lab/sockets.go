@@ -141,6 +141,13 @@ func (s *Sockets) Peek(at []Socket, n int) {
 	s.Call("peek", fdsCount{fds(at), n}, nil)
 }
 
+// Cork makes the kernel hold back what is written to each socket, until a segment
+// is full or 200 ms are over (TCP_CORK in tcp(7)).
+func (s *Sockets) Cork(socks []Socket) {
+	s.t.Helper()
+	s.Call("cork", fds(socks), nil)
+}
+
 // Fill writes to a socket until its buffer takes no more and nothing has
 // moved for a while; it returns the bytes written.
 func (s *Sockets) Fill(to Socket) int {
