@@ -70,13 +70,25 @@ static __always_inline struct connection *connection_of(struct sock *sk)
 	return bpf_map_lookup_elem(&connections, &key);
 }
 
+/* The kernel watches a bounded number of calls at once for their return, a
+ * kretprobe's maxactive: max(10, 2 x CPUs), before 6.1 one per CPU in most
+ * builds. Calls beyond, where many threads wait for bytes, return unseen; perf
+ * events can neither raise the bound nor, before 6.7, tell. What such a call
+ * left here is met at the thread's next one, and counted.
+ */
 static __always_inline int enter(struct sock *sk, bool skip)
 {
 	struct transfer transfer = {.sock = (__u64)sk, .skip = skip};
 	__u64 thread = bpf_get_current_pid_tgid();
+	struct transfer *unseen;
 
-	if (bpf_map_update_elem(&transfers, &thread, &transfer, BPF_ANY))
+	unseen = bpf_map_lookup_elem(&transfers, &thread);
+	if (unseen) {
+		*unseen = transfer;
 		count_loss(LOSS_TRANSFERS_FULL);
+	} else if (bpf_map_update_elem(&transfers, &thread, &transfer, BPF_ANY)) {
+		count_loss(LOSS_TRANSFERS_FULL);
+	}
 	return 0;
 }
 

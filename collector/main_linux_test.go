@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	lab.Main(m, nil)
+	lab.Main(m, map[string]lab.Workload{askPairs: askPairsWorkload})
 }
 
 // listenAs listens on a port, says so, and waits until its parent is gone.
