@@ -122,11 +122,10 @@ type promise struct {
 	head   int
 	late   int
 
-	broken  bool
-	onset   int64
-	end     int64 // of the last broken stretch
-	worst   int64
-	looked  int64
+	broken  bool  // since the verdict before
+	last    int64 // verdict at which it was
+	worst   int64 // value of the percentile during the violation
+	looked  int64 // when it was last looked up
 	found   []Violation
 	scratch []int64
 }
@@ -186,10 +185,9 @@ func (p *promise) look(now int64) {
 		p.broken = false
 		return
 	}
-	p.end = now
 	if !p.broken {
 		p.broken = true
-		if last := len(p.found) - 1; last < 0 || now-p.found[last].EndMS*1000 >= mergeUS {
+		if len(p.found) == 0 || now-p.last >= mergeUS {
 			p.found = append(p.found, Violation{
 				OnsetMS: now / 1000, EndMS: now / 1000, Service: p.qos.Service, TargetMS: p.qos.TargetMS,
 			})
@@ -197,6 +195,7 @@ func (p *promise) look(now int64) {
 		}
 		p.looked = now - worstEveryUS
 	}
+	p.last = now
 	v := &p.found[len(p.found)-1]
 	v.EndMS = now/1000 + 1
 	if now-p.looked >= worstEveryUS {

@@ -8,15 +8,20 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"seer/infer/topology"
 )
 
-// Dir reads a campaign's directory, complete or not. What is larger than memory
-// may be is streamed.
+// Dir reads a campaign's directory, complete or not. What may be larger than
+// memory is streamed. Its methods may be called from several goroutines.
 type Dir struct {
 	Path     string
 	Manifest Manifest // with its Topology
+
+	indexOnce sync.Once
+	index     []seconds10
+	indexErr  error
 }
 
 // Open reads the manifest and the topology of a directory.

@@ -104,6 +104,16 @@ func newFrameReader(name string, r io.Reader, m magic) (*frameReader, error) {
 	return fr, nil
 }
 
+// seek goes on at the offset of a frame.
+func (r *frameReader) seek(f io.ReadSeeker, offset int64) error {
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	r.r.Reset(f)
+	r.offset = offset
+	return nil
+}
+
 // damage returns ErrCorrupt with the place; an error of the disk keeps its own
 // cause.
 func (r *frameReader) damage(what string, err error) error {

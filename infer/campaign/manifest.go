@@ -58,6 +58,11 @@ type Container struct {
 	Name    string `json:"name"`
 	Service string `json:"service"` // "" for one that belongs to no service, such as an antagonist
 	Host    int    `json:"host"`    // in the simulator: the number of its host
+
+	// When it was there, if not throughout: a service added or replaced while
+	// the campaign runs. UntilMS 0 means to the end.
+	FromMS  int64 `json:"from_ms,omitempty"`
+	UntilMS int64 `json:"until_ms,omitempty"`
 }
 
 // QoS is one promise, see topology.QoS.

@@ -85,14 +85,19 @@ func (o *PlanOptions) validate() error {
 	return o.Mix.validate()
 }
 
+// schedule names the way in which plans are drawn: a campaign drawn in another
+// way is not held to its plan.
+const schedule = "plan 1"
+
 // Strings returns the options as Manifest.Options keeps them. A plan's own
 // options have the defaults filled in, so that the campaign means the same to a
 // later version with other defaults.
 func (o *PlanOptions) Strings() map[string]string {
 	m := map[string]string{
-		"load":   string(o.Shape),
-		"rate":   number(o.Rate),
-		"faults": "on",
+		"schedule": schedule,
+		"load":     string(o.Shape),
+		"rate":     number(o.Rate),
+		"faults":   "on",
 	}
 	if o.Shape == ShapeDiurnal {
 		m["swing"], m["period"] = number(o.Swing), o.Period.String()

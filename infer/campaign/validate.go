@@ -59,6 +59,9 @@ func (m *Manifest) problems() []string {
 		if c.Service != "" && !services[c.Service] {
 			add("containers: %q is of service %q, which is not listed", c.Name, c.Service)
 		}
+		if c.FromMS < 0 || c.FromMS > m.DurationMS || c.UntilMS < 0 || c.UntilMS > m.DurationMS || c.UntilMS > 0 && c.UntilMS < c.FromMS {
+			add("containers: %q is there from %d to %d ms: out of range", c.Name, c.FromMS, c.UntilMS)
+		}
 	}
 	if len(m.Queues) == 0 {
 		add("queues: there is none")

@@ -124,8 +124,9 @@ func (w *Writer) Manifest() Manifest {
 	return w.manifest.clone()
 }
 
-// Update changes the manifest and writes it. Containers may be added to, since
-// samples address them by index; the campaign's identity stays as it is.
+// Update changes the manifest and writes it. Samples address containers by
+// index, so that they may be added and end (UntilMS), but not change; what the
+// campaign is stays as well.
 func (w *Writer) Update(change func(*Manifest)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,8 +137,8 @@ func (w *Writer) Update(change func(*Manifest)) error {
 	}
 	old := &w.manifest
 	switch {
-	case len(m.Containers) < len(old.Containers) || !slices.Equal(m.Containers[:len(old.Containers)], old.Containers):
-		return fmt.Errorf("campaign %q: manifest: containers may be added, not changed", w.dir)
+	case len(m.Containers) < len(old.Containers) || !slices.EqualFunc(m.Containers[:len(old.Containers)], old.Containers, sameContainer):
+		return fmt.Errorf("campaign %q: manifest: containers may be added and end, not change", w.dir)
 	case m.App != old.App || m.Seed != old.Seed || !m.Start.Equal(old.Start) || m.TickMS != old.TickMS ||
 		m.Complete != old.Complete || !slices.Equal(m.Queues, old.Queues):
 		return fmt.Errorf("campaign %q: manifest: application, seed, start, tick and queues of a campaign do not change", w.dir)
@@ -149,6 +150,11 @@ func (w *Writer) Update(change func(*Manifest)) error {
 		return fmt.Errorf("campaign %q: write the manifest: %w", w.dir, err)
 	}
 	return nil
+}
+
+func sameContainer(a, b Container) bool {
+	a.UntilMS, b.UntilMS = 0, 0
+	return a == b
 }
 
 func (w *Writer) writeManifest() error {
