@@ -18,7 +18,7 @@ import (
 
 // commands are the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	newUpCommand, newStatusCommand, newDownCommand, newTierCommand,
+	newUpCommand, newStatusCommand, newDownCommand, newLoadCommand, newTierCommand,
 }
 
 // selection is what every command that is about an application takes.

@@ -66,7 +66,7 @@ func (c *appClient) get(ctx context.Context) (conn wire.Conn, used bool, err err
 	if conn != nil {
 		return conn, true, nil
 	}
-	conn, err = wire.Dial(ctx, c.protocol, c.addr)
+	conn, err = wire.Dial(ctx, c.protocol, c.addr, nil)
 	return conn, false, err
 }
 
@@ -85,7 +85,7 @@ func (c *appClient) shared(ctx context.Context) (wire.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.idle) == 0 {
-		conn, err := wire.Dial(ctx, c.protocol, c.addr)
+		conn, err := wire.Dial(ctx, c.protocol, c.addr, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -150,7 +150,7 @@ func (p *process) endFault(t *testing.T) {
 // dial connects to a tier as its callers do.
 func (p *process) dial(t *testing.T) wire.Conn {
 	t.Helper()
-	conn, err := wire.Dial(within(t), p.cfg.Service.Protocol, p.cfg.Listen)
+	conn, err := wire.Dial(within(t), p.cfg.Service.Protocol, p.cfg.Listen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,9 +28,8 @@ type streamConn struct {
 	codec codec
 }
 
-func dialStream(ctx context.Context, addr string, c codec) (Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
+func dialStream(ctx context.Context, dial Dialer, addr string, c codec) (Conn, error) {
+	conn, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"seer/infer/topology"
 )
@@ -38,16 +39,22 @@ type Conn interface {
 	Close() error
 }
 
-// Dial connects to a replica. With gRPC it returns at once and the first Call
-// connects.
-func Dial(ctx context.Context, p topology.Protocol, addr string) (Conn, error) {
+// Dialer makes the connections of a Conn, as net.Dialer.DialContext does.
+type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Dial connects to a replica, by net.Dialer if dial is nil. With gRPC it returns
+// at once and the first Call connects.
+func Dial(ctx context.Context, p topology.Protocol, addr string, dial Dialer) (Conn, error) {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	switch p {
 	case topology.ProtocolHTTP:
-		return dialStream(ctx, addr, httpCodec{})
+		return dialStream(ctx, dial, addr, httpCodec{})
 	case topology.ProtocolThrift:
-		return dialStream(ctx, addr, thriftCodec{})
+		return dialStream(ctx, dial, addr, thriftCodec{})
 	case topology.ProtocolGRPC:
-		return dialGRPC(addr)
+		return dialGRPC(dial, addr)
 	}
 	return nil, fmt.Errorf("dial %s: no client for protocol %q: it is one of http, grpc, thrift", addr, p)
 }

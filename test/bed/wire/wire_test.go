@@ -38,7 +38,7 @@ func serve(t *testing.T, s *Server) string {
 
 func dial(t *testing.T, p topology.Protocol, addr string) Conn {
 	t.Helper()
-	conn, err := Dial(t.Context(), p, addr)
+	conn, err := Dial(t.Context(), p, addr, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
