@@ -20,8 +20,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/seer, static
+build: ## build bin/seer and the testbed bin/seerbed, static
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/seer ./cmd/seer
+	go build -trimpath -ldflags '-s -w' -o bin/seerbed ./test/bed/seerbed
 
 .PHONY: run
 run: build ## build, then trace this host and show it in the terminal

@@ -4,6 +4,7 @@ package host
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 
@@ -20,6 +21,9 @@ type Namespace struct {
 // newNamespace makes a network namespace in which loopback is up.
 func newNamespace(j *Journal, path string) (Namespace, error) {
 	n := Namespace{path}
+	if exists(path) {
+		return n, fmt.Errorf("network namespace %s: %w", path, fs.ErrExist)
+	}
 	if err := j.Add(Entry{Kind: KindMount, Paths: []string{path}}); err != nil {
 		return n, err
 	}

@@ -38,7 +38,7 @@ type kind struct {
 }
 
 var kinds = map[topology.Kind]kind{
-	topology.KindNginx: {8080, "nginx-light", []string{"/usr/sbin/nginx"},
+	topology.KindNginx: {8080, "nginx", []string{"/usr/sbin/nginx"},
 		checkNginx, configureNginx},
 	topology.KindMemcached: {11211, "memcached", []string{"/usr/bin/memcached"},
 		checkMemcached, configureMemcached},
