@@ -96,11 +96,34 @@ func (j *Job) join(name string) (host.Link, error) {
 	}
 }
 
+// StopJob kills and removes the job of that name, whoever started it. It does
+// nothing if there is none.
+func (b *Bed) StopJob(ctx context.Context, name string) error {
+	left, err := b.left(name)
+	if err != nil || left == nil {
+		return err
+	}
+	return left.Stop(ctx)
+}
+
 // clear removes what a job of that name left if it has ended.
 func (b *Bed) clear(ctx context.Context, name string) error {
+	left, err := b.left(name)
+	if err != nil || left == nil {
+		return err
+	}
+	if pids := left.Container.Cgroup.PIDs(); len(pids) > 0 {
+		return fmt.Errorf("one is running, as process %d: %w", pids[0], fs.ErrExist)
+	}
+	return left.Stop(ctx)
+}
+
+// left returns the job of that name that somebody started and nobody stopped, or
+// nil.
+func (b *Bed) left(name string) (*Job, error) {
 	claims, err := filepath.Glob(filepath.Join(b.state, "jobs", "*"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, claim := range claims {
 		if owner, err := os.ReadFile(claim); err != nil || string(owner) != name {
@@ -108,15 +131,9 @@ func (b *Bed) clear(ctx context.Context, name string) error {
 		}
 		i, err := strconv.Atoi(filepath.Base(claim))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		left := Job{Container: b.host.Container(name, b.network.Link(name, i)), bed: b, claim: claim}
-		if pids := left.Container.Cgroup.PIDs(); len(pids) > 0 {
-			return fmt.Errorf("one is running, as process %d: %w", pids[0], fs.ErrExist)
-		}
-		if err := left.Stop(ctx); err != nil {
-			return err
-		}
+		return &Job{Container: b.host.Container(name, b.network.Link(name, i)), bed: b, claim: claim}, nil
 	}
-	return nil
+	return nil, nil
 }
