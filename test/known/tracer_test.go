@@ -15,7 +15,9 @@ import (
 	"seer/test/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m, nil) }
+func TestMain(m *testing.M) {
+	lab.Main(m, map[string]lab.Workload{heldPackets: heldWorkload})
+}
 
 // tick is what the tests sample at: the default.
 const tick = 100 * time.Millisecond
