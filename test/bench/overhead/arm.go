@@ -11,35 +11,54 @@ import (
 
 // arm is what a block toggles.
 type arm struct {
-	on, off func()
+	name    string
+	on, off func() error
+	stop    func()
+	pids    func() []int // processes that hold the arm's programs
 }
 
-func newArm(t lab.TB, name string) (arm, error) {
-	nothing := func() {}
+// newArm starts what can be switched on and off. An error says why this host
+// does not have the arm.
+func newArm(t lab.TB, name string) (*arm, error) {
 	switch name {
 	case "control":
-		return arm{nothing, nothing}, nil
-	case "passive", "exact":
-		p := lab.NewContainer(t, "tracer", lab.Options{}).Start("tracer", nil)
-		cfg := tracerConfig{}
-		if name == "exact" {
-			// The budget would turn the request hooks off: here their cost is
-			// what is measured.
-			cfg = tracerConfig{Exact: true, Budget: 1}
-		}
-		return arm{
-			on:  func() { p.Call("on", cfg, nil) },
-			off: func() { p.Call("off", nil, nil) },
-		}, nil
+		nothing := func() error { return nil }
+		return &arm{name: name, on: nothing, off: nothing, stop: func() {}, pids: func() []int { return nil }}, nil
+	case "passive":
+		return newProcessArm(t, name, "tracer", tracerConfig{}), nil
+	case "exact":
+		// The budget would turn the request hooks off: here their cost is what
+		// is measured.
+		return newProcessArm(t, name, "tracer", tracerConfig{Exact: true, Budget: 1}), nil
 	case "bpftrace":
 		if _, err := exec.LookPath("bpftrace"); err != nil {
-			return arm{}, fmt.Errorf("the peer is not installed: %w", err)
+			return nil, fmt.Errorf("the peer is not installed: %w", err)
 		}
-		p := lab.NewContainer(t, "bpftrace", lab.Options{}).Start("bpftrace", nil)
-		return arm{
-			on:  func() { p.Call("on", nil, nil) },
-			off: func() { p.Call("off", nil, nil) },
-		}, nil
+		return newProcessArm(t, name, "bpftrace", nil), nil
 	}
-	return arm{}, fmt.Errorf("no such arm, give control, passive, exact or bpftrace")
+	return nil, fmt.Errorf("no such arm, give control, passive, exact or bpftrace")
+}
+
+// newProcessArm is an arm that a child process is told to switch on and off.
+func newProcessArm(t lab.TB, name, workload string, cfg any) *arm {
+	c := lab.NewContainer(t, name, lab.Options{})
+	p := c.Start(workload, nil)
+	return &arm{
+		name: name,
+		on:   func() error { return p.TryCall("on", cfg, nil) },
+		off:  func() error { return p.TryCall("off", nil, nil) },
+		stop: p.Stop,
+		pids: c.PIDs,
+	}
+}
+
+// try switches the arm on and off once.
+func (a *arm) try() error {
+	if err := a.on(); err != nil {
+		return fmt.Errorf("switch on: %w", err)
+	}
+	if err := a.off(); err != nil {
+		return fmt.Errorf("switch off: %w", err)
+	}
+	return nil
 }

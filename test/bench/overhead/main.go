@@ -8,13 +8,15 @@
 // slices to the off slices cancels drift. Arms take turns, in random order, so
 // that all of them see the same machine. The control arm toggles nothing: its
 // scatter is what the method cannot see. The peer is bpftrace with a script
-// that reads the receive queue at each receive.
+// that reads the receive queue at each receive; where it does not run, one line
+// says why and the others go on.
 //
 // Requests are counted by the servers. CPU time is the scheduler's, of the
 // server's threads (schedstat), so it includes every BPF program that runs in
 // them. The server has one CPU for itself, the load the other.
 //
 //	go run ./test/bench/overhead                      # about 15 minutes
+//	go run ./test/bench/overhead -events              # what one event costs
 //	go run ./test/bench/overhead -targets redis -blocks 5
 //	go run ./test/bench/overhead -scale               # sockets, budget, memory
 //
@@ -25,9 +27,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +44,7 @@ var workloads = map[string]lab.Workload{
 	"tracer":         tracerWorkload,
 	"bpftrace":       bpftraceWorkload,
 	"memcached-load": memcachedLoadWorkload,
+	"selftalk":       selftalkWorkload,
 }
 
 func main() {
@@ -48,11 +54,16 @@ func main() {
 		targets := flag.String("targets", "redis,nginx,memcached", "servers to measure")
 		arms := flag.String("arms", "control,passive,exact,bpftrace", "what to toggle")
 		flag.IntVar(&o.blocks, "blocks", 20, "blocks of four slices per arm and server")
-		flag.DurationVar(&o.slice, "slice", time.Second, "length of a slice")
+		flag.DurationVar(&o.slice, "slice", 500*time.Millisecond, "length of a slice")
 		flag.Uint64Var(&o.seed, "seed", 1, "of the order of the arms and of the bootstrap")
 		scale := flag.Bool("scale", false, "measure the tracer itself at 1,000 to 50,000 sockets instead")
+		events := flag.Bool("events", false, "measure what one run of a request hook takes instead")
 		flag.Parse()
 		o.targets, o.arms = strings.Split(*targets, ","), strings.Split(*arms, ",")
+		if *events {
+			measureEvents(t, o)
+			return
+		}
 		if *scale {
 			measureScale(t)
 			return
@@ -72,31 +83,29 @@ type options struct {
 
 func run(t lab.TB, o options) {
 	var figures []string
-	fmt.Println("| server | arm | CPU us/request | CPU per request % (95 %) | throughput % (95 %) | BPF runs/request |")
-	fmt.Println("| --- | --- | ---: | ---: | ---: | ---: |")
+	wait := &progress{start: time.Now(), total: len(o.targets) * len(o.arms) * o.blocks}
+	fmt.Println("| server | arm | blocks | CPU us/request | CPU per request % (95 %) | throughput % (95 %) | BPF runs/request |")
+	fmt.Println("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
 	for _, name := range o.targets {
 		srv, err := startTarget(t, name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		measured := compare(t, srv, o)
-		for _, name := range o.arms {
-			m := measured[name]
+		for _, m := range compare(t, srv, o, wait) {
 			cpu, through := m.cpu.summary(o.seed), m.throughput.summary(o.seed)
-			runs := countRuns(t, srv, m.arm)
-			fmt.Printf("| %s | %s | %.2f | %+.2f (%+.2f to %+.2f) | %+.2f (%+.2f to %+.2f) | %.2f |\n", srv.name, name,
-				m.onCPU, cpu.median, cpu.low, cpu.high, through.median, through.low, through.high, runs.perRequest)
+			fmt.Printf("| %s | %s | %d | %.2f | %+.2f (%+.2f to %+.2f) | %+.2f (%+.2f to %+.2f) | %.2f |\n", srv.name, m.arm.name, len(m.cpu),
+				m.onCPU/float64(len(m.cpu)), cpu.median, cpu.low, cpu.high, through.median, through.low, through.high, m.runs.perRequest)
 			figure := func(what string, value float64, unit string) {
-				figures = append(figures, fmt.Sprintf("BENCH overhead_%s_%s_%s %.4g %s", srv.name, name, what, value, unit))
+				figures = append(figures, fmt.Sprintf("BENCH overhead_%s_%s_%s %.4g %s", srv.name, m.arm.name, what, value, unit))
 			}
 			figure("cpu_per_request", cpu.median, "%")
 			figure("cpu_per_request_low", cpu.low, "%")
 			figure("cpu_per_request_high", cpu.high, "%")
 			figure("throughput", through.median, "%")
-			figure("bpf_runs_per_request", runs.perRequest, "runs")
-			for program, ns := range runs.nanos {
-				figure("ns_per_run_"+program, ns, "ns")
+			figure("bpf_runs_per_request", m.runs.perRequest, "runs")
+			for _, program := range slices.Sorted(maps.Keys(m.runs.nanos)) {
+				figure("ns_per_run_"+program, m.runs.nanos[program], "ns")
 			}
 		}
 		srv.stop()
@@ -106,43 +115,81 @@ func run(t lab.TB, o options) {
 
 // measurement is one arm's blocks on one server.
 type measurement struct {
-	arm             arm
+	arm             *arm
 	cpu, throughput ratios
-	onCPU           float64 // CPU time per request while on, microseconds
+	onCPU           float64 // CPU time per request while on, microseconds, summed over blocks
+	runs            bpfRuns
 }
 
-// compare runs all blocks on one server.
-func compare(t lab.TB, srv *target, o options) map[string]*measurement {
-	out := map[string]*measurement{}
-	var turns []string
-	for _, name := range o.arms {
+// compare runs all blocks on one server. An arm that cannot be had, or fails, is
+// named with its reason and left out; what it gave until then counts.
+func compare(t lab.TB, srv *target, o options, wait *progress) []*measurement {
+	out := make([]*measurement, len(o.arms))
+	leave := func(i int, name string, err error) {
+		fmt.Fprintf(os.Stderr, "%s: %s is left out: %v\n", srv.name, name, err)
+		if name != "bpftrace" { // the peer need not run everywhere
+			t.Errorf("%s: arm %s failed", srv.name, name)
+		}
+		done := 0
+		if out[i] != nil {
+			done = len(out[i].cpu)
+		}
+		wait.total -= o.blocks - done
+	}
+	live := make([]bool, len(o.arms))
+	for i, name := range o.arms {
 		a, err := newArm(t, name)
+		if err == nil {
+			defer a.stop()
+			err = a.try()
+		}
 		if err != nil {
-			t.Fatalf("arm %s: %v", name, err)
+			leave(i, name, err)
+			continue
 		}
-		out[name] = &measurement{arm: a}
-		for range o.blocks {
-			turns = append(turns, name)
-		}
+		out[i], live[i] = &measurement{arm: a}, true
 	}
 	// Every arm has one turn per round; within a round the order is random.
 	rng := rand.New(rand.NewPCG(o.seed, 0))
-	for round := range o.blocks {
-		order := rng.Perm(len(o.arms))
-		for i, k := range order {
-			turns[round*len(o.arms)+i] = o.arms[k]
+	for range o.blocks {
+		for _, i := range rng.Perm(len(o.arms)) {
+			if !live[i] {
+				continue
+			}
+			if err := out[i].block(t, srv, o.slice); err != nil {
+				live[i] = false
+				leave(i, o.arms[i], err)
+				continue
+			}
+			wait.step(srv.name)
 		}
 	}
-	for _, name := range turns {
-		m := out[name]
-		off := srv.slice(t, o.slice)
-		m.arm.on()
-		on := srv.slice(t, o.slice).plus(srv.slice(t, o.slice))
-		m.arm.off()
-		off = off.plus(srv.slice(t, o.slice))
-		m.cpu = append(m.cpu, on.cpuPerRequest()/off.cpuPerRequest())
-		m.throughput = append(m.throughput, on.rate()/off.rate())
-		m.onCPU += on.cpuPerRequest() * 1e6 / float64(o.blocks)
+	for i, m := range out {
+		if !live[i] {
+			continue
+		}
+		var err error
+		if m.runs, err = countRuns(t, srv, m.arm); err != nil {
+			leave(i, o.arms[i], err)
+			m.runs.perRequest = math.NaN()
+		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(m *measurement) bool { return m == nil || len(m.cpu) == 0 })
+}
+
+// block is four slices, off on on off.
+func (m *measurement) block(t lab.TB, srv *target, length time.Duration) error {
+	off := srv.slice(t, length)
+	if err := m.arm.on(); err != nil {
+		return fmt.Errorf("switch on: %w", err)
+	}
+	on := srv.slice(t, length).plus(srv.slice(t, length))
+	if err := m.arm.off(); err != nil {
+		return fmt.Errorf("switch off: %w", err)
+	}
+	off = off.plus(srv.slice(t, length))
+	m.cpu = append(m.cpu, on.cpuPerRequest()/off.cpuPerRequest())
+	m.throughput = append(m.throughput, on.rate()/off.rate())
+	m.onCPU += on.cpuPerRequest() * 1e6
+	return nil
 }

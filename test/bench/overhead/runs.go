@@ -4,7 +4,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -27,23 +31,27 @@ type programRuns struct {
 }
 
 // countRuns turns an arm on once more, with the kernel's BPF statistics on,
-// and counts the runs under load of the programs that appeared. Iterators are
-// left out: a pass runs them, whether or not there are requests.
-func countRuns(t lab.TB, srv *target, a arm) bpfRuns {
+// and counts the runs under load of the programs that the arm's processes hold.
+// Iterators are left out: a pass runs them, whether or not there are requests.
+func countRuns(t lab.TB, srv *target, a *arm) (bpfRuns, error) {
+	out := bpfRuns{nanos: map[string]float64{}}
 	stats, err := ebpf.EnableStats(bpfStatsRunTime)
 	if err != nil {
-		t.Fatalf("enable BPF statistics: %v", err)
+		return out, fmt.Errorf("enable BPF statistics: %w", err)
 	}
 	defer stats.Close()
-	before := allPrograms(t)
-	a.on()
-	defer a.off()
+	if err := a.on(); err != nil {
+		return out, fmt.Errorf("switch on: %w", err)
+	}
+	held, err := heldPrograms(a.pids())
+	if err != nil {
+		return out, err
+	}
 	iterators := allIterators(t)
 	start := allPrograms(t)
 	s := srv.slice(t, 2*time.Second)
-	out := bpfRuns{nanos: map[string]float64{}}
 	for id, p := range allPrograms(t) {
-		if _, old := before[id]; old || iterators[id] {
+		if !held[id] || iterators[id] {
 			continue
 		}
 		runs := float64(p.runs - start[id].runs)
@@ -53,7 +61,40 @@ func countRuns(t lab.TB, srv *target, a arm) bpfRuns {
 			out.nanos[p.name] = float64(p.nanos-start[id].nanos) / runs
 		}
 	}
-	return out
+	if err := a.off(); err != nil {
+		return out, fmt.Errorf("switch off: %w", err)
+	}
+	return out, nil
+}
+
+// heldPrograms returns the programs that processes have open: others on the host
+// may load and run programs meanwhile.
+func heldPrograms(pids []int) (map[ebpf.ProgramID]bool, error) {
+	held := map[ebpf.ProgramID]bool{}
+	for _, pid := range pids {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				continue // closed meanwhile
+			}
+			for line := range strings.Lines(string(text)) {
+				id, found := strings.CutPrefix(line, "prog_id:")
+				if !found {
+					continue
+				}
+				n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 32)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", file, err)
+				}
+				held[ebpf.ProgramID(n)] = true
+			}
+		}
+	}
+	return held, nil
 }
 
 // allIterators returns the programs that are attached as iterators.
