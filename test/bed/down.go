@@ -16,10 +16,7 @@ import (
 // Down removes all that there is of an application, whatever became of who
 // started it. It does nothing if there is nothing.
 func Down(ctx context.Context, app string, o Options) error {
-	if _, err := os.Lstat(o.state(app)); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(o.data(app)); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	if _, err := os.Lstat(filepath.Join(o.state(app), journalFile)); errors.Is(err, fs.ErrNotExist) {
 		return removeStale(o.data(app))
 	}
 	unlock, err := lock(o.state(app))

@@ -50,10 +50,8 @@ func Up(ctx context.Context, app *topology.App, o Options) (*Bed, error) {
 		return nil, fmt.Errorf("%s: %w", app.Name, err)
 	}
 	defer unlock()
-	if entries, err := host.ReadJournal(filepath.Join(o.state(app.Name), journalFile)); err != nil {
+	if err := vacant(app.Name, o); err != nil {
 		return nil, err
-	} else if len(entries) > 0 {
-		return nil, fmt.Errorf("%s is up already, or was left half removed: `seerbed down --app %s` removes it", app.Name, app.Name)
 	}
 	b, err := create(ctx, app, o)
 	if err == nil {
@@ -101,11 +99,6 @@ func create(ctx context.Context, app *topology.App, o Options) (*Bed, error) {
 
 // directories makes the state and data directories and opens the journal.
 func (b *Bed) directories() error {
-	if _, err := os.Lstat(b.Data); err == nil {
-		if err := removeStale(b.Data); err != nil {
-			return err
-		}
-	}
 	var err error
 	if b.journal, err = host.OpenJournal(filepath.Join(b.state, journalFile)); err != nil {
 		return err
@@ -120,12 +113,57 @@ func (b *Bed) directories() error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(b.Data, dataMark), nil, 0o644)
+	if err := os.WriteFile(filepath.Join(b.Data, dataMark), nil, 0o644); err != nil {
+		return err
+	}
+	return errors.Join(reachable(b.state), reachable(b.Data))
+}
+
+// reachable returns an error if those whom the servers run as cannot enter a
+// directory.
+func reachable(dir string) error {
+	path, err := filepath.Abs(dir)
+	for ; err == nil && path != "/"; path = filepath.Dir(path) {
+		var info fs.FileInfo
+		if info, err = os.Stat(path); err == nil && info.Mode()&0o001 == 0 {
+			return fmt.Errorf("directory %s: servers run as user %d, who may not enter %s: choose another", dir, host.Nobody.UID, path)
+		}
+	}
+	return err
+}
+
+// vacant makes sure that the directories can be ours, which the caller has locked.
+func vacant(app string, o Options) error {
+	state, data := o.state(app), o.data(app)
+	entries, err := host.ReadJournal(filepath.Join(state, journalFile))
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is up already, or was left half removed: `seerbed down --app %s` removes it", app, app)
+	}
+	files, err := os.ReadDir(state)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Name() != lockFile && f.Name() != journalFile {
+			return fmt.Errorf("%s is in the way, and not the testbed's", filepath.Join(state, f.Name()))
+		}
+	}
+	if err := removeStale(data); err != nil {
+		// Nothing but the lock was made.
+		return errors.Join(err, os.RemoveAll(state))
+	}
+	return nil
 }
 
 // removeStale removes data whose journal is gone: the host was started anew, and
 // /run with it.
 func removeStale(data string) error {
+	if _, err := os.Lstat(data); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if _, err := os.Lstat(filepath.Join(data, dataMark)); err != nil {
 		return fmt.Errorf("%s is in the way, and not the testbed's", data)
 	}
@@ -223,6 +261,7 @@ func (b *Bed) templates(c *host.Container) (*servers.Templates, error) {
 	t := &servers.Templates{Dir: filepath.Join(b.Data, ".templates"), UID: host.Nobody.UID, GID: host.Nobody.GID}
 	t.Run = func(ctx context.Context, cmd *exec.Cmd) error {
 		var said strings.Builder
+		name := filepath.Base(cmd.Path)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = t.Dir, &said, &said
 		p, err := c.Start(cmd, host.Nobody)
 		if err != nil {
@@ -234,7 +273,7 @@ func (b *Bed) templates(c *host.Container) (*servers.Templates, error) {
 			return context.Cause(ctx)
 		}
 		if err := p.Wait(); err != nil {
-			return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, lastLines(said.String(), 3))
+			return fmt.Errorf("%s: %w: %s", name, err, complaint(said.String()))
 		}
 		return nil
 	}
@@ -310,25 +349,33 @@ func (b *Bed) await(ctx context.Context, c *Container, p *host.Process) error {
 			err = fmt.Errorf("%w after %s: %w", context.Cause(ctx), startTimeout, err)
 		}
 		timer.Stop()
-		return fmt.Errorf("%w; it said: %s", err, logTail(c.Log))
+		said, _ := os.ReadFile(c.Log) // of no file it said nothing
+		return fmt.Errorf("%w; it said: %s", err, complaint(string(said)))
 	}
 }
 
-// logTail returns the last lines of a log.
-func logTail(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
+// complaint picks from what a program said before it gave up: the last lines
+// that call themselves errors, or else the last lines.
+func complaint(text string) string {
+	const lines, columns = 3, 300
+	all := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+	var errs []string
+	for _, line := range all {
+		if words := strings.ToLower(line); strings.Contains(words, "error") || strings.Contains(words, "fatal") || strings.Contains(words, "panic:") {
+			errs = append(errs, line)
+		}
 	}
-	return lastLines(string(text), 5)
-}
-
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if len(lines) == 1 && lines[0] == "" {
+	if len(errs) == 0 {
+		errs = all
+	}
+	if len(errs) == 0 {
 		return "nothing"
 	}
-	return strings.Join(lines[max(0, len(lines)-n):], " | ")
+	errs = errs[max(0, len(errs)-lines):]
+	for i, line := range errs {
+		errs[i] = line[:min(len(line), columns)]
+	}
+	return strings.Join(errs, " | ")
 }
 
 // freeSubnet returns a network of 10.64.0.0/10 that no other bed has. The one
