@@ -217,7 +217,7 @@ func liveAndDie(dir string) error {
 		return err
 	}
 	defer cgroup.Close()
-	cmd := exec.Command("/bin/true")
+	cmd := exec.Command(program, "--version")
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cgroup.Fd())}
 	if err := cmd.Run(); err != nil {
 		return err
