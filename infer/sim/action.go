@@ -102,14 +102,14 @@ func (s *Simulation) throttle(antagonist int32, share float64) {
 		if !f.on || f.antagonist != antagonist {
 			continue
 		}
-		switch f.Cause {
-		case campaign.CauseCPU:
-			cores := len(s.victims(f, true)) * s.config.Cores
-			s.containers[antagonist].cpu.limit = max(1e6, int64(share*float64(cores)*quotaPeriod))
-		case campaign.CauseMemoryBandwidth:
-			s.thrash(f, f.Intensity*share)
-		case campaign.CauseDisk:
+		if f.Cause == campaign.CauseDisk {
 			f.streams = int32(share * float64(f.streams))
+			continue
+		}
+		cores := len(s.victims(f, true)) * s.config.Cores
+		s.containers[antagonist].cpu.limit = max(1e6, int64(share*float64(cores)*quotaPeriod))
+		if f.Cause == campaign.CauseMemoryBandwidth {
+			s.thrash(f, f.Intensity*share)
 		}
 	}
 }

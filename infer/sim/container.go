@@ -43,7 +43,8 @@ type container struct {
 	service int32 // none: an antagonist's, or the users
 	host    int32
 	users   bool // takes no time and no CPU
-	retired bool // removed by an update; finishes what it has
+	from    int64
+	retired int64 // when an update removed it, 0: not yet; it finishes what it has
 
 	// Server side.
 	workers int32 // 0: no bound
@@ -91,7 +92,7 @@ type paging struct {
 
 func (s *Simulation) newContainer(name string, service, host int32) (int32, *container) {
 	i := int32(len(s.containers))
-	c := &container{name: name, service: service, host: host, waiting: newFIFO()}
+	c := &container{name: name, service: service, host: host, from: s.now, waiting: newFIFO()}
 	c.cpu = cpuState{run: newFIFO(), slow: unit, weight: 1, nextGroup: none}
 	c.link.byteTime = byteTime(s.costs.LinkBytesPerSecond)
 	c.runAt, c.diskAt = s.now, s.now

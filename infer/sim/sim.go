@@ -53,6 +53,9 @@ type Tick struct {
 	Cells [][collector.NumQueues]collector.Cell
 }
 
+// Version is of the model: one of the same version gives the same bytes.
+const Version = "1"
+
 // Costs are what the machines, the kernel and the programs' libraries take.
 // Times are CPU time unless said otherwise.
 type Costs struct {
@@ -94,6 +97,8 @@ type Container struct {
 	Name    string
 	Service string // "" of an antagonist
 	Host    int
+	From    time.Duration // when it came
+	Until   time.Duration // when an update removed it, 0: not yet
 }
 
 // Simulation is an application under way. It is for one goroutine.
@@ -242,7 +247,7 @@ func (s *Simulation) Containers() []Container {
 		if c.service != none {
 			name = s.services[c.service].name
 		}
-		out = append(out, Container{Name: c.name, Service: name, Host: int(c.host)})
+		out = append(out, Container{Name: c.name, Service: name, Host: int(c.host), From: time.Duration(c.from), Until: time.Duration(c.retired)})
 	}
 	return out
 }

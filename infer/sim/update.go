@@ -65,7 +65,7 @@ func (s *Simulation) install(app *topology.App) error {
 		}
 	}
 	for _, c := range s.containers {
-		if c.service != none && !c.retired {
+		if c.service != none && c.retired == 0 {
 			s.shape(c, &s.services[c.service])
 		}
 	}
@@ -118,7 +118,7 @@ func (s *Simulation) setReplicas(i int32, names []string) {
 		return
 	}
 	for _, n := range v.containers[min(len(names), len(v.containers)):] {
-		s.containers[n].retired = true
+		s.containers[n].retired = max(1, s.now)
 	}
 	v.containers = slices.Clone(v.containers[:min(len(names), len(v.containers))])
 	for len(v.containers) < len(names) {
