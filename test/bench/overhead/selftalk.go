@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	talkRounds = 3_000
-	talkEvents = 4 // of a round: a request and a reply, each sent and received
-	talkTries  = 10
+	talkRounds = 1_000
+	talkEvents = 4  // of a round: a request and a reply, each sent and received
+	talkTries  = 50 // per block
 )
 
 // selftalkWorkload is a thread that holds both ends of a TCP connection and
