@@ -21,8 +21,8 @@ type hook struct {
 
 // hookCost is about the CPU time of one run: rounded from what `bpftool prog`
 // shows with kernel.bpf_stats_enabled=1 on Linux 6.18, tcp_state less a guess at
-// what its early returns save; a request's from test/bench/overhead -events
-// (docs/RESULTS.md).
+// what its early returns save; a request's from test/bench/overhead -events,
+// less the clock (docs/RESULTS.md).
 var hookCost = [bpf.SocketHookIdHOOK_MAX]time.Duration{
 	bpf.SocketHookIdHOOK_TCP_STATE: 600 * time.Nanosecond,
 	bpf.SocketHookIdHOOK_BLOCK_IO:  1200 * time.Nanosecond,
@@ -42,10 +42,14 @@ func (h *hooks) read(c *Collector, wall time.Duration) {
 			runs += n
 		}
 		since := runs - h[id].runs
+		cost := hookCost[id]
+		if bpf.SocketHookId(id) == bpf.SocketHookIdHOOK_REQUEST {
+			cost += c.programs.stamps.clockCost()
+		}
 		h[id] = hook{
 			runs:      runs,
 			perSecond: float64(since) / wall.Seconds(),
-			spent:     time.Duration(since) * hookCost[id],
+			spent:     time.Duration(since) * cost,
 		}
 	}
 }

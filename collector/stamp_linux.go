@@ -16,6 +16,21 @@ import (
 // clock (bpf/stamp.bpf.h).
 type stamps struct{ receive, send bool }
 
+// clockReading is about what a program pays for the time (docs/RESULTS.md).
+const clockReading = 50 * time.Nanosecond
+
+// clockCost is what an event pays for the time on average, receives and sends
+// being equally many.
+func (s stamps) clockCost() (cost time.Duration) {
+	if !s.receive {
+		cost += clockReading / 2
+	}
+	if !s.send {
+		cost += clockReading / 2
+	}
+	return cost
+}
+
 // stampWait is how long nothing happens to the connection before a transfer; a
 // time younger than a third of it was read during the transfer.
 const stampWait = 3 * time.Millisecond
