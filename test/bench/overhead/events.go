@@ -15,7 +15,7 @@ import (
 
 // measureEvents measures what one event costs in exact mode, in two ways.
 //
-// Under the load of a server, by the kernel's own statistics: these read a clock
+// Under the load of the first target, by the kernel's own statistics: these read a clock
 // before and after each run, so a program that does nothing is measured, too, and
 // beside it programs that do one of the things that a request hook does.
 //
@@ -51,6 +51,9 @@ func measureEvents(t lab.TB, o options) {
 		fmt.Printf("| %s |", a.name)
 		for i := range requestHooks {
 			x := byStatistics[a.name][i]
+			if len(x) == 0 {
+				t.Fatalf("%s: no run of %s was counted", a.name, requestHooks[i].program)
+			}
 			fmt.Printf(" %.0f (%.0f to %.0f) |", median(x), slices.Min(x), slices.Max(x))
 			mean[a.name] += median(x) / float64(len(requestHooks))
 		}

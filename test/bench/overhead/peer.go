@@ -98,10 +98,11 @@ func startPeer() (*peer, error) {
 	attached := make(chan struct{})
 	go func() {
 		lines := bufio.NewScanner(out)
-		for lines.Scan() && lines.Text() != "attached" {
-		}
-		if lines.Err() == nil && lines.Text() == "attached" {
-			close(attached)
+		for lines.Scan() {
+			if lines.Text() == "attached" {
+				close(attached)
+				break
+			}
 		}
 		io.Copy(io.Discard, out)
 		p.cmd.Wait()
