@@ -144,11 +144,14 @@ func TestDemand(t *testing.T) {
 				}
 			}
 		}
-		const perCall = 150e-6 // CPU seconds: sending, routing, receiving on both ends
+		// CPU seconds of sending, routing and receiving on both ends, load
+		// generator and soft interrupts included: with it, the sum is within a
+		// fifth of what each application was measured to use on the testbed.
+		const perCall = 300e-6
 		demand := app.Load.Rate * (work + calls*perCall)
 		t.Logf("%s: %.1f calls and %.2f ms of work per request, %.2f CPUs at %v requests/s", name, calls, work*1e3, demand, app.Load.Rate)
-		if demand < 0.3 || demand > 1.3 {
-			t.Errorf("%s needs %.2f CPUs at its nominal load, want 0.3 to 1.3 of 2", name, demand)
+		if demand < 0.7 || demand > 1.2 {
+			t.Errorf("%s needs %.2f CPUs at its nominal load, want 0.7 to 1.2 of 2", name, demand)
 		}
 	}
 }
