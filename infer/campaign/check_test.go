@@ -115,7 +115,9 @@ func TestCheckFinds(t *testing.T) {
 		{"requests cut off", func(t *testing.T, dir string) {
 			edit(t, dir, requestsFile, func(b []byte) []byte { return b[:len(b)/2] })
 		}, "requests.parquet:"},
-		{"fewer requests", func(t *testing.T, dir string) { rewriteRequests(t, dir, func(i int, _ *Request) bool { return i%10 > 0 }) }, "requests, the plan's rate makes"},
+		{"fewer requests", func(t *testing.T, dir string) {
+			rewriteRequests(t, dir, func(i int, _ *Request) bool { return i%10 > 0 })
+		}, "requests, the plan's rate makes"},
 		{"request out of order", func(t *testing.T, dir string) {
 			rewriteRequests(t, dir, func(i int, r *Request) bool {
 				if i == 100 {

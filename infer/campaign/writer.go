@@ -41,6 +41,7 @@ type Writer struct {
 	requests *appender
 	log      logEncoder
 	closed   bool
+	closeErr error
 }
 
 // Create begins a campaign in a directory that does not exist or is empty. The
@@ -228,18 +229,20 @@ func (w *Writer) flushRequests() error {
 func (w *Writer) Samples() *SampleWriter { return w.samples }
 
 // Close ends writing and leaves the campaign unfinished: Resume can go on.
-// After Finish it does nothing.
+// Closing again returns the same error.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		return nil
+		return w.closeErr
 	}
 	w.closed = true
-	if err := errors.Join(w.flushRequests(), w.closeFiles()); err != nil {
-		return fmt.Errorf("campaign %q: %w", w.dir, err)
+	// A full disk is full for every file: the first error says it.
+	w.closeErr = w.flushRequests()
+	if err := w.closeFiles(); err != nil && w.closeErr == nil {
+		w.closeErr = fmt.Errorf("campaign %q: %w", w.dir, err)
 	}
-	return nil
+	return w.closeErr
 }
 
 func (w *Writer) closeFiles() error {
