@@ -47,7 +47,7 @@ func (b *Bed) command(ctx context.Context, c *Container, o Options, t *servers.T
 	}
 	config := tier.Config{
 		Name: c.Name, Service: b.App.Service(c.Service), Listen: c.Addr.String(), Control: c.Control,
-		Seed: o.Seed, Peers: tier.Peers(b.App, c.Service, b.Entry), Dir: c.Dir,
+		Seed: o.Seed, Target: b.App.QoS[0].Target, Peers: tier.Peers(b.App, c.Service, b.Entry), Dir: c.Dir,
 	}
 	if o.Spans {
 		config.Spans = filepath.Join(c.Dir, "spans.jsonl")

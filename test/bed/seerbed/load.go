@@ -163,4 +163,3 @@ func printReport(w io.Writer, r *load.Report, asJSON bool) error {
 	}
 	return r.Text(w)
 }
-

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"seer/infer/topology"
 )
@@ -17,7 +19,11 @@ type Config struct {
 	Service *topology.Service `json:"service"`
 	Listen  string            `json:"listen"`  // ADDRESS:PORT
 	Control string            `json:"control"` // path of the control socket, "" for none
-	Seed    uint64            `json:"seed"`
+	Seed    uint64            `json:"seed"`    // of the application; each replica makes its own of it
+
+	// Target is what users of the application are promised, to which faults are
+	// in proportion. Default 50 ms.
+	Target time.Duration `json:"target_ns,omitempty"`
 
 	// Peers are the services it calls, by name.
 	Peers map[string]Peer `json:"peers,omitempty"`
@@ -123,8 +129,19 @@ func (c *Config) check() error {
 	if c.WorkingSet <= 0 {
 		c.WorkingSet = 64 << 20
 	}
+	if c.Target <= 0 {
+		c.Target = 50 * time.Millisecond
+	}
 	if c.SpansBytes <= 0 {
 		c.SpansBytes = 256 << 20
 	}
 	return nil
+}
+
+// seed differs from replica to replica: two that draw the same numbers would be
+// slow together.
+func (c *Config) seed() uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(c.Name))
+	return h.Sum64() ^ c.Seed
 }

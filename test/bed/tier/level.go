@@ -13,7 +13,19 @@ type level struct {
 	count int64         // that have entered
 	area  time.Duration // integral of n
 	since time.Time     // of the last change
+
+	// Two earlier counts, for the rate of late.
+	recent, before mark
 }
+
+// mark is a count at a time.
+type mark struct {
+	at    time.Time
+	count int64
+}
+
+// markEvery is how far apart marks are; a rate covers one to two of these.
+const markEvery = 5 * time.Second
 
 func (l *level) add(n int64) {
 	now := time.Now()
@@ -23,7 +35,30 @@ func (l *level) add(n int64) {
 	l.n += n
 	if n > 0 {
 		l.count += n
+		l.mark(now)
 	}
+}
+
+func (l *level) mark(now time.Time) {
+	if now.Sub(l.recent.at) >= markEvery {
+		l.before, l.recent = l.recent, mark{now, l.count}
+	}
+}
+
+// recentRate returns how many entered per second, of late.
+func (l *level) recentRate() float64 {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := l.before
+	if from.at.IsZero() {
+		from = l.recent
+	}
+	d := now.Sub(from.at).Seconds()
+	if from.at.IsZero() || d <= 0 {
+		return 0
+	}
+	return float64(l.count-from.count) / d
 }
 
 func (l *level) enter() { l.add(1) }

@@ -188,3 +188,17 @@ func parse(t *testing.T, text string) *topology.App {
 	}
 	return app
 }
+
+// stop ends a tier as the testbed does, and requires that it leaves in order.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("%s ended with %v, want nil", p.cfg.Service.Name, err)
+	}
+	if _, err := os.Stat(p.cfg.Control); err == nil {
+		t.Errorf("%s left its control socket behind", p.cfg.Service.Name)
+	}
+}

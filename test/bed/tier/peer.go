@@ -119,9 +119,9 @@ func (p *peer) prepare(ctx context.Context) error {
 	return nil
 }
 
-// call makes one call to the replica whose turn it is. leak says how long to keep
-// the connection from others afterwards.
-func (p *peer) call(ctx context.Context, c call, leak time.Duration) error {
+// call makes one call to the replica whose turn it is. The connection is kept
+// from others until leak returns, if that is not nil.
+func (p *peer) call(ctx context.Context, c call, leak func()) error {
 	r := p.replicas[p.turn.Add(1)%uint64(len(p.replicas))]
 	p.asleep.Add(1)
 	err := r.slots.Acquire(ctx)
@@ -134,8 +134,11 @@ func (p *peer) call(ctx context.Context, c call, leak time.Duration) error {
 	p.calls.enter()
 	err = r.client.call(ctx, c)
 	p.calls.leave()
-	if leak > 0 && r.slots != nil {
-		time.AfterFunc(leak, r.slots.Release)
+	if leak != nil && r.slots != nil {
+		go func() {
+			leak()
+			r.slots.Release()
+		}()
 	} else {
 		r.slots.Release()
 	}

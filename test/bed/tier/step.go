@@ -39,7 +39,7 @@ func (t *tier) handle(ctx context.Context, r wire.Request) wire.Reply {
 	t.served.enter()
 	defer t.served.leave()
 	start := time.Now()
-	rng := rand.New(rand.NewPCG(t.cfg.Seed, t.number.Add(1)))
+	rng := rand.New(rand.NewPCG(t.seed, t.number.Add(1)))
 	req := &request{tier: t, ctx: ctx, trace: parseTrace(rng, r.Trace), span: spanID(rng), reply: &size{}, rng: rng}
 	err := req.answer(r.Endpoint)
 	t.counts.add(err)
@@ -126,7 +126,7 @@ func (r *request) call(c call, timeout time.Duration) error {
 	defer cancel()
 	start, span := time.Now(), spanID(r.rng)
 	c.trace = r.trace.traceparent(span)
-	err := p.call(ctx, c, r.leak(r.rng))
+	err := p.call(ctx, c, r.leak(p))
 	r.spans.add(&Span{
 		Trace: r.trace.trace, ID: span, Parent: r.span, Kind: "client",
 		Service: r.cfg.Service.Name, Replica: r.cfg.Name, Peer: c.service, Name: c.endpoint,
@@ -201,8 +201,5 @@ func (r *request) locked(l *topology.Lock) error {
 		return fmt.Errorf("lock %s: %w", l.Name, err)
 	}
 	defer mu.Release()
-	if err := r.holdLonger(); err != nil {
-		return err
-	}
 	return r.run(l.Steps)
 }

@@ -22,10 +22,12 @@ type tier struct {
 	worker  *worker
 	workers *wire.Slots
 	peers   map[string]*peer
-	hasLock bool
 	spans   *spanLog
 
-	number atomic.Uint64 // of requests, the seed of what is random in one
+	// The seed of what is random in a request is that of the tier and its number.
+	seed   uint64
+	number atomic.Uint64
+
 	served level
 	counts counts
 	fault  atomic.Pointer[activeFault]
@@ -69,10 +71,10 @@ func newTier(cfg Config) (*tier, error) {
 	}
 	t := &tier{
 		cfg:     cfg,
+		seed:    cfg.seed(),
 		worker:  newWorker(&cfg),
 		workers: wire.NewSlots(cfg.Service.Workers),
 		peers:   map[string]*peer{},
-		hasLock: hasLock(cfg.Service),
 		locks:   map[string]*wire.Slots{},
 	}
 	var err error
@@ -194,11 +196,6 @@ func walk(s *topology.Service, visit func(*topology.Step)) {
 	for _, steps := range s.Endpoints {
 		all(steps)
 	}
-}
-
-func hasLock(s *topology.Service) (has bool) {
-	walk(s, func(step *topology.Step) { has = has || step.Lock != nil })
-	return has
 }
 
 // works says whether the service does memory work and disk work.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,11 +83,11 @@ func spin(d time.Duration) {
 	defer runtime.UnlockOSThread()
 	var (
 		start  = threadTime()
-		total  = d.Nanoseconds()
+		total  = d.Nanoseconds() - clockReading() // half of one before, half of one after
 		used   int64
 		rounds int64
 	)
-	for total-used > clockReading {
+	for total-used > clockReading()/2 {
 		n := total / 4 // a round takes 1 to 3 ns
 		if rounds > 0 {
 			n = int64(0.9 * float64(total-used) / float64(used) * float64(rounds))
@@ -98,8 +99,18 @@ func spin(d time.Duration) {
 	}
 }
 
-// clockReading is about what one costs, in nanoseconds.
-const clockReading = 300
+// clockReading is what a reading of the thread's clock costs, in nanoseconds.
+var clockReading = sync.OnceValue(func() int64 {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	costs := make([]int64, 101)
+	for i := range costs {
+		costs[i] = -threadTime()
+		costs[i] += threadTime()
+	}
+	slices.Sort(costs)
+	return costs[len(costs)/2]
+})
 
 // sink keeps burn's work from being optimised away.
 var sink atomic.Uint64
