@@ -14,6 +14,8 @@ import (
 //
 // A cause is scaled by the nominal demand on the culprit (demand), so that one
 // intensity means about the same to a busy service and to a quiet one.
+// The conversions of products that change no type are for equal bytes on every
+// machine, see distribution.go.
 type fault struct {
 	campaign.Fault
 	culprit    int32 // service; none: the host
@@ -138,7 +140,7 @@ func (s *Simulation) faultBegins(i int32) {
 		s.spin(f, 10*hard) // it streams from somewhere
 		s.thrash(f, hard)
 	case campaign.CauseDisk:
-		perHost := int32(1.5 + 8*hard)
+		perHost := int32(1.5 + float64(8*hard))
 		for _, v := range s.victims(f, true) {
 			for range perHost {
 				s.countDisk(s.containers[f.antagonist], 1)
@@ -167,22 +169,22 @@ func (s *Simulation) harm(f *fault, number int32, c *container, v *service, prel
 	case campaign.CausePool:
 		// Half of all calls leak their connection; it comes back after so long
 		// that the pool sustains a share of the nominal calls.
-		sustained := max(0.001, float64(v.nominal.calls)/1000/float64(max(1, len(v.callees)))) * (1.2 - 0.9*hard)
+		sustained := max(0.001, float64(v.nominal.calls)/1000/float64(max(1, len(v.callees)))) * (1.2 - float64(0.9*hard))
 		limit := float64(s.poolLimit(c, v))
-		c.leak = leak{chance: chanceOf(0.5), after: int64(min(limit/(0.5*sustained), 60) * 1e9), fault: number}
+		c.leak = leak{chance: chanceOf(0.5), after: int64(min(limit/float64(0.5*sustained), 60) * 1e9), fault: number}
 	case campaign.CausePacketFilter:
-		c.link.loss = chanceOf(0.02 + 0.3*hard)
+		c.link.loss = chanceOf(0.02 + float64(0.3*hard))
 	case campaign.CauseNetworkLoss:
-		c.link.loss = chanceOf(0.01 + 0.09*hard)
+		c.link.loss = chanceOf(0.01 + float64(0.09*hard))
 	case campaign.CauseNetworkShaping:
-		c.link.byteTime = byteTime(max(1000, float64(v.nominal.sent)*(2-1.5*hard)))
+		c.link.byteTime = byteTime(max(1000, float64(v.nominal.sent)*(2-float64(1.5*hard))))
 	case campaign.CauseCPULimit:
-		c.cpu.limit = max(1e6, int64(float64(v.nominal.cpu)*(2.2-1.8*hard)*quotaPeriod/1e9))
+		c.cpu.limit = max(1e6, int64(float64(v.nominal.cpu)*(2.2-float64(1.8*hard))*quotaPeriod/1e9))
 	case campaign.CauseMemoryCapacity:
 		// The faults of all bursts together keep the disk busy for a share of
 		// the time.
 		bursts := max(0.1, float64(v.nominal.requests+v.nominal.calls)/1000)
-		ns := min((0.3+0.8*hard)/bursts*1e9, 2*hard*s.target())
+		ns := min((0.3+float64(0.8*hard))/bursts*1e9, 2*hard*s.target())
 		c.paging = paging{chance: chanceOf(1), bytes: int64(ns) * unit / s.diskByteTime}
 	}
 }
@@ -253,7 +255,7 @@ func (s *Simulation) prelude(f *fault, v *service) int32 {
 	case campaign.CauseCycle:
 		s.cycle(&c, f, v)
 		begin = c.here()
-		spared := c.emit(op{kind: opSkip, chance: chanceOf(0.2 + 0.8*hard)})
+		spared := c.emit(op{kind: opSkip, chance: chanceOf(0.2 + float64(0.8*hard))})
 		c.emit(op{kind: opCall, service: f.peers[0], entry: s.cycleEntry(f.peers[0]), slot: v.slot(f.peers[0]), timers: c.timersFor(time.Second)})
 		c.ops[spared].jump = c.here()
 	case campaign.CauseSlowDependency:
@@ -300,7 +302,7 @@ func (s *Simulation) cycle(c *compiler, f *fault, v *service) {
 		at.emit(op{kind: opCPU, dist: distExponential, amount: 20e3})
 		skip := none
 		if k == 0 {
-			skip = at.emit(op{kind: opSkip, chance: chanceOf(0.5 + 0.48*f.Intensity)})
+			skip = at.emit(op{kind: opSkip, chance: chanceOf(0.5 + float64(0.48*f.Intensity))})
 			f.round = skip
 		}
 		at.emit(op{kind: opCall, service: next, entry: s.cycleEntry(next), slot: s.services[n].slot(next), timers: at.timersFor(time.Second)})

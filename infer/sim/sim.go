@@ -32,7 +32,7 @@ type Config struct {
 
 	Faults  []campaign.Fault
 	Updates []Update
-	Costs   *Costs // default DefaultCosts
+	Costs   *Costs // default DefaultCosts, with the application's Machine
 	Exact   bool   // passes see every queue as it is; else with the errors of passive mode
 
 	Sink Sink // may be nil
@@ -143,6 +143,9 @@ func New(config Config) (*Simulation, error) {
 		return nil, errors.New("simulation without an application")
 	}
 	costs := DefaultCosts()
+	if m := config.App.Machine; m != nil {
+		costs.Receive, costs.Send, costs.HopLocal = m.Receive, m.Send, m.Hop
+	}
 	if config.Costs != nil {
 		costs = *config.Costs
 	}

@@ -15,7 +15,7 @@ func TestDocs(t *testing.T) {
 	// Defaults that are not a constant of one field.
 	special := map[string]string{"Service.protocol": "the kind's", "Service.workers": "0", "Step.timeout": DefaultTimeout.String()}
 
-	for _, part := range []any{App{}, QoS{}, Request{}, NominalLoad{}, Service{}, Step{}, Work{}, Cache{}, Lock{}} {
+	for _, part := range []any{App{}, QoS{}, Request{}, NominalLoad{}, Machine{}, Service{}, Step{}, Work{}, Cache{}, Lock{}} {
 		typ := reflect.TypeOf(part)
 		var want []string
 		for i := range typ.NumField() {

@@ -19,6 +19,19 @@ type App struct {
 	// the answers. With bounded workers they can block each other for good, so
 	// that a file has to say that it means it.
 	AllowCycles bool `yaml:"allow_cycles,omitempty"`
+
+	// Machine is what `seersim calibrate` found. It is for the simulator.
+	Machine *Machine `yaml:"machine,omitempty"`
+}
+
+// Machine is what a message between two services costs beside their work. The
+// testbed has its own costs.
+type Machine struct {
+	Receive time.Duration `yaml:"receive"` // CPU time to read and decode one
+	Send    time.Duration `yaml:"send"`    // CPU time to encode and write one
+	Hop     time.Duration `yaml:"hop"`     // one way between containers of a host, no CPU time of theirs
+
+	Line int `yaml:"-"` // in the file, for messages
 }
 
 // QoS is the promise to the users of an entry service: a percentile of its

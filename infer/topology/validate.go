@@ -122,6 +122,11 @@ func (a *App) validateUsers(ps *Problems) {
 
 	within(ps, a.Load.Line, "load: rate, in requests per second,", a.Load.Rate, 1e-3, 1e6)
 	within(ps, a.Load.Line, "load: connections", a.Load.Connections, 1, 10_000)
+	if m := a.Machine; m != nil {
+		within(ps, m.Line, "machine: receive", m.Receive, 0, time.Second)
+		within(ps, m.Line, "machine: send", m.Send, 0, time.Second)
+		within(ps, m.Line, "machine: hop", m.Hop, 0, time.Second)
+	}
 }
 
 // validateGraph checks what follows from all calls together.

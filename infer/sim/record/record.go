@@ -194,4 +194,3 @@ func remove(dir string, made bool) {
 		os.Remove(filepath.Join(dir, e.Name()))
 	}
 }
-
