@@ -44,7 +44,9 @@ type DiscoverControl struct {
 	QuietEvery         uint32
 	Dump               uint32
 	Exact              uint32
-	YieldEvery         uint32
+	Pad                uint32
+	ReadFrom           uint64
+	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
 }
@@ -133,6 +135,11 @@ type DiscoverSocketState struct {
 		Turn      uint32
 	}
 	Phase          uint32
+	Quiet          uint32
+	ReceiveBytes   uint32
+	SendBytes      uint32
+	NicTxBytes     uint32
+	UnreadRequests uint32
 	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
@@ -141,11 +148,6 @@ type DiscoverSocketState struct {
 	Requests       uint32
 	AllSegsIn      uint32
 	Confirmed      uint32
-	Quiet          uint32
-	ReceiveBytes   uint32
-	SendBytes      uint32
-	NicTxBytes     uint32
-	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
 }

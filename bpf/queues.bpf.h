@@ -99,7 +99,9 @@ struct control {
 	__u32 quiet_every;		/* visit sockets that were quiet every n-th pass; 1: always */
 	__u32 dump;			/* number of the current list of sockets */
 	__u32 exact;			/* request hooks count when set; another number each time */
-	__u32 yield_every;		/* end a read after this many objects, so that others can run */
+	__u32 pad;
+	__u64 read_from;		/* family_stats.visited of sockets when the read(2) began */
+	__u64 stop_ns;			/* when it has lasted long enough */
 	/* How to name the container of a task (container.Choice): an index into
 	 * css_set.subsys, HIERARCHY_V2 or HIERARCHY_NONE. */
 	int primary_hierarchy;

@@ -58,7 +58,9 @@ type RequestKretprobeControl struct {
 	QuietEvery         uint32
 	Dump               uint32
 	Exact              uint32
-	YieldEvery         uint32
+	Pad                uint32
+	ReadFrom           uint64
+	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
 }
@@ -155,6 +157,11 @@ type RequestKretprobeSocketState struct {
 		Turn      uint32
 	}
 	Phase          uint32
+	Quiet          uint32
+	ReceiveBytes   uint32
+	SendBytes      uint32
+	NicTxBytes     uint32
+	UnreadRequests uint32
 	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
@@ -163,11 +170,6 @@ type RequestKretprobeSocketState struct {
 	Requests       uint32
 	AllSegsIn      uint32
 	Confirmed      uint32
-	Quiet          uint32
-	ReceiveBytes   uint32
-	SendBytes      uint32
-	NicTxBytes     uint32
-	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
 }

@@ -44,7 +44,9 @@ type RequestTracepointControl struct {
 	QuietEvery         uint32
 	Dump               uint32
 	Exact              uint32
-	YieldEvery         uint32
+	Pad                uint32
+	ReadFrom           uint64
+	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
 }
@@ -137,6 +139,11 @@ type RequestTracepointSocketState struct {
 		Turn      uint32
 	}
 	Phase          uint32
+	Quiet          uint32
+	ReceiveBytes   uint32
+	SendBytes      uint32
+	NicTxBytes     uint32
+	UnreadRequests uint32
 	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
@@ -145,11 +152,6 @@ type RequestTracepointSocketState struct {
 	Requests       uint32
 	AllSegsIn      uint32
 	Confirmed      uint32
-	Quiet          uint32
-	ReceiveBytes   uint32
-	SendBytes      uint32
-	NicTxBytes     uint32
-	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
 }

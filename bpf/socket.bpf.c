@@ -54,8 +54,12 @@ static __always_inline void count_bytes(struct container_row *row, struct socket
 					__u32 copied, __u32 acked)
 {
 	if (state->flags & SOCKET_VISITED) {
-		__sync_fetch_and_add(&row->cells[QUEUE_RECEIVE].departures, copied - state->copied_seq);
-		__sync_fetch_and_add(&row->cells[QUEUE_SEND].departures, acked - state->snd_una);
+		if (copied != state->copied_seq)
+			__sync_fetch_and_add(&row->cells[QUEUE_RECEIVE].departures,
+					     copied - state->copied_seq);
+		if (acked != state->snd_una)
+			__sync_fetch_and_add(&row->cells[QUEUE_SEND].departures,
+					     acked - state->snd_una);
 	}
 	state->flags |= SOCKET_VISITED;
 	state->copied_seq = copied;
@@ -336,9 +340,7 @@ int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	state->pass = pass;
 	stats->visited++;
-	/* One byte ends this read, so that a walk over many sockets lets other
-	 * tasks run; the reader goes on with the next read. */
-	if (ctl->yield_every && stats->visited % ctl->yield_every == 0)
+	if (read_ends(ctl, stats->visited)) /* one byte ends it */
 		bpf_seq_write(ctx->meta->seq, &(__u8){0}, 1);
 
 	if (state->flags & SOCKET_SELF)
@@ -357,15 +359,20 @@ int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
 	}
 	row->sockets++;
 
-	tcp_state = sk->__sk_common.skc_state;
-	if (tcp_state == TCP_CLOSE_WAIT)
-		row->close_wait++; /* forgotten ones are quiet: counted at visits not due, too */
-	if (tcp_state != TCP_LISTEN && skips(ctl, state, pass)) {
+	if (skips(ctl, state, pass)) {
 		/* Not its turn; what it last held stands for it. */
+		if (state->flags & SOCKET_CLOSE_WAIT)
+			row->close_wait++;
 		add_cached(row, state, pass);
 		return 0;
 	}
 	stats->measured++;
+	tcp_state = sk->__sk_common.skc_state;
+	state->flags &= ~SOCKET_CLOSE_WAIT;
+	if (tcp_state == TCP_CLOSE_WAIT) {
+		state->flags |= SOCKET_CLOSE_WAIT;
+		row->close_wait++;
+	}
 	if (state->role == ROLE_UNIX) {
 		measure_unix(row, sk, state, tcp_state, pass);
 		return 0;

@@ -27,6 +27,7 @@ enum socket_flag {
 	SOCKET_SELF = 2,	/* Seer's own: never measured */
 	SOCKET_COUNTED = 4,	/* segs_in and segs_out are a base to count from */
 	SOCKET_VISITED = 8,	/* copied_seq and snd_una are those of an earlier visit */
+	SOCKET_CLOSE_WAIT = 16,	/* was in CLOSE_WAIT when last read */
 };
 
 /* What the request hooks remember about a connection. */
@@ -44,8 +45,15 @@ struct socket_state {
 	__u8 turn;		/* enum socket_turn, of the passive verdict */
 	__u8 flags;		/* enum socket_flag */
 	__u8 pad;
-	struct exact_state exact; /* up to here: one cache line, all that request hooks touch */
+	struct exact_state exact; /* up to here all that request hooks touch */
 	__u32 phase;		/* random: which passes read it when not all do */
+	__u32 quiet;		/* visits since anything moved */
+	__u32 receive_bytes;	/* as of the last full visit */
+	__u32 send_bytes;
+	__u32 nic_tx_bytes;
+	__u32 unread_requests;
+	/* Up to here all that a pass touches of a socket whose turn it is not: 56
+	 * bytes, what the kernel's element leaves us of the cache line we begin in. */
 	__u32 dumped;		/* list of sockets that it is already in */
 	__u32 segs_in;		/* data_segs_in at the last visit */
 	__u32 segs_out;
@@ -54,11 +62,6 @@ struct socket_state {
 	__u32 requests;		/* min of segments in and out since then */
 	__u32 all_segs_in;	/* segs_in, pure ACKs included */
 	__u32 confirmed;	/* discovery scan that last found owner holding it */
-	__u32 quiet;		/* visits since anything moved */
-	__u32 receive_bytes;	/* as of the last full visit */
-	__u32 send_bytes;
-	__u32 nic_tx_bytes;
-	__u32 unread_requests;
 	__u32 copied_seq;	/* at the last visit, to count the bytes read since */
 	__u32 snd_una;		/* and those acknowledged */
 };

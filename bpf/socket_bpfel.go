@@ -32,7 +32,9 @@ type SocketControl struct {
 	QuietEvery         uint32
 	Dump               uint32
 	Exact              uint32
-	YieldEvery         uint32
+	Pad                uint32
+	ReadFrom           uint64
+	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
 }
@@ -171,6 +173,11 @@ type SocketSocketState struct {
 		Turn      uint32
 	}
 	Phase          uint32
+	Quiet          uint32
+	ReceiveBytes   uint32
+	SendBytes      uint32
+	NicTxBytes     uint32
+	UnreadRequests uint32
 	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
@@ -179,11 +186,6 @@ type SocketSocketState struct {
 	Requests       uint32
 	AllSegsIn      uint32
 	Confirmed      uint32
-	Quiet          uint32
-	ReceiveBytes   uint32
-	SendBytes      uint32
-	NicTxBytes     uint32
-	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
 }

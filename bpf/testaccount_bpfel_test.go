@@ -38,7 +38,9 @@ type testAccountControl struct {
 	QuietEvery         uint32
 	Dump               uint32
 	Exact              uint32
-	YieldEvery         uint32
+	Pad                uint32
+	ReadFrom           uint64
+	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
 }

@@ -44,7 +44,9 @@ type testExactControl struct {
 	QuietEvery         uint32
 	Dump               uint32
 	Exact              uint32
-	YieldEvery         uint32
+	Pad                uint32
+	ReadFrom           uint64
+	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
 }
@@ -147,6 +149,11 @@ type testExactSocketState struct {
 		Turn      uint32
 	}
 	Phase          uint32
+	Quiet          uint32
+	ReceiveBytes   uint32
+	SendBytes      uint32
+	NicTxBytes     uint32
+	UnreadRequests uint32
 	Dumped         uint32
 	SegsIn         uint32
 	SegsOut        uint32
@@ -155,11 +162,6 @@ type testExactSocketState struct {
 	Requests       uint32
 	AllSegsIn      uint32
 	Confirmed      uint32
-	Quiet          uint32
-	ReceiveBytes   uint32
-	SendBytes      uint32
-	NicTxBytes     uint32
-	UnreadRequests uint32
 	CopiedSeq      uint32
 	SndUna         uint32
 }

@@ -11,7 +11,7 @@ type pace struct {
 	Exact       bool    // 1. request hooks
 	PassHz      float64 // 2. socket passes per second, wanted rate down to MinPassHz
 	QuietEvery  uint32  // 3. sockets that were quiet are read every n-th pass
-	SubsetCount uint32  // 4. each pass is spread over n visits, at the lowest rate
+	SubsetCount uint32  // 4. one visit in n takes a pass, at the lowest rate
 }
 
 // Bounds of a pace, and what makes it change.
@@ -27,7 +27,7 @@ const (
 type spending struct {
 	Wall    time.Duration
 	CPUs    int
-	Passes  int           // socket passes
+	Visits  int           // to sockets: one in SubsetCount takes a pass
 	Sockets time.Duration // in socket passes
 	Others  time.Duration // in every other family's passes and discovery
 	Process time.Duration // of Seer's process outside passes
@@ -64,11 +64,11 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 		return next // measure again without it before giving up more
 	}
 	spent := s.share(s.Sockets + s.Others + s.Process)
-	if s.Passes == 0 || spent <= 0 {
+	if s.Visits == 0 || spent <= 0 {
 		return next
 	}
 	left := budget - s.share(s.Hooks)
-	affordable := float64(s.Passes) / s.Wall.Seconds() * left / spent
+	affordable := float64(s.Visits) / s.Wall.Seconds() * left / spent
 
 	floor = min(floor, wanted.PassHz)
 	// A cheaper pass helps only where passes are what costs. They may always
@@ -81,7 +81,17 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	case dear && next.QuietEvery < maxQuietEvery:
 		next.QuietEvery *= 2
 	case dear && next.SubsetCount < maxSubsetCount:
-		next.SubsetCount *= 2
+		// Rarer passes cost less in proportion, so as much as is needed: after
+		// this it takes as long as a pass is rare to learn more.
+		visits := float64(s.Visits) / s.Wall.Seconds()
+		for dear && next.SubsetCount < maxSubsetCount {
+			next.SubsetCount *= 2
+			spent -= passes / 2
+			passes /= 2
+			affordable = visits * left / spent
+			dear = affordable < floor && passes > guaranteed
+		}
+		affordable = math.Min(affordable, floor)
 	case plenty && next.SubsetCount > wanted.SubsetCount:
 		next.SubsetCount /= 2
 		affordable /= 2 // a pass may cost twice as much from now on
@@ -147,14 +157,14 @@ func gaveUp(now, wanted pace) []string {
 		lost = append(lost, "visits to quiet sockets")
 	}
 	if now.SubsetCount > wanted.SubsetCount {
-		lost = append(lost, "visits to every socket")
+		lost = append(lost, "passes in most ticks")
 	}
 	return lost
 }
 
 // relativeError is the expected error of a mean depth over one tick: about
-// 1/sqrt(depth x independent passes) (DESIGN.md section 3.3). A subset of one
-// socket in n makes n passes depend on each other.
+// 1/sqrt(depth x independent passes) (DESIGN.md section 3.3). Ticks that repeat
+// the last pass depend on each other.
 func relativeError(p pace, tick time.Duration, depth float64) float64 {
 	passes := math.Max(1, p.PassHz*tick.Seconds()) / float64(max(1, p.SubsetCount))
 	return 1 / math.Sqrt(depth*math.Max(passes, 1e-3))

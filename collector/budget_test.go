@@ -17,7 +17,7 @@ func TestNextPace(t *testing.T) {
 	passive := full
 	passive.Exact = false
 	second := func(passes int, sockets, others, process, hooks, exact time.Duration) spending {
-		return spending{Wall: time.Second, CPUs: 2, Passes: passes, Sockets: sockets, Others: others, Process: process, Hooks: hooks, Exact: exact}
+		return spending{Wall: time.Second, CPUs: 2, Visits: passes, Sockets: sockets, Others: others, Process: process, Hooks: hooks, Exact: exact}
 	}
 	const ms = time.Millisecond
 	tests := []struct {
@@ -48,7 +48,7 @@ func TestNextPace(t *testing.T) {
 		{"not enough to spare for quiet sockets", pace{PassHz: 20, QuietEvery: 2, SubsetCount: 1}, full, second(20, 8*ms, 0, 0, 0, 0), pace{PassHz: 25, QuietEvery: 2, SubsetCount: 1}},
 		{"noise is not chased", pace{PassHz: 50, QuietEvery: 1, SubsetCount: 1}, full, second(50, 10500*time.Microsecond, 0, 0, 0, 0), pace{PassHz: 50, QuietEvery: 1, SubsetCount: 1}},
 		{"nothing measured", passive, full, second(0, 0, 0, 50*ms, 0, 0), passive},
-		{"no time has passed", passive, full, spending{CPUs: 2, Passes: 1, Sockets: ms}, passive},
+		{"no time has passed", passive, full, spending{CPUs: 2, Visits: 1, Sockets: ms}, passive},
 		{"a rate below the floor may be wanted", pace{PassHz: 1, QuietEvery: 1, SubsetCount: 1}, pace{PassHz: 1, QuietEvery: 1, SubsetCount: 1},
 			second(1, 9*ms, 0, 0, 0, 0), pace{PassHz: 1, QuietEvery: 1, SubsetCount: 1}},
 	}
@@ -80,7 +80,7 @@ func (h host) second(p pace, carry *float64) spending {
 	active := float64(h.sockets) * (1 - h.quiet) / float64(p.SubsetCount)
 	quiet := float64(h.sockets) * h.quiet / float64(max(p.SubsetCount, p.QuietEvery))
 	pass := float64(h.fixed) + (active+quiet)*float64(h.perSocket) + (float64(h.sockets)-active-quiet)*float64(h.perSkipped)
-	s := spending{Wall: time.Second, CPUs: 2, Passes: passes, Sockets: time.Duration(float64(passes) * pass), Hooks: h.hooks}
+	s := spending{Wall: time.Second, CPUs: 2, Visits: passes, Sockets: time.Duration(float64(passes) * pass), Hooks: h.hooks}
 	perPass := time.Duration(passes) * h.perPass
 	s.Others, s.Process = perPass/2, perPass-perPass/2+h.constant
 	if p.Exact {
@@ -159,7 +159,7 @@ func TestPaceInClosedLoop(t *testing.T) {
 		}
 	}
 	// The hosts above must be of all kinds, or this proves little.
-	for _, what := range []string{"exact request counts", "passes", "visits to quiet sockets", "visits to every socket", "affordable: true", "affordable: false"} {
+	for _, what := range []string{"exact request counts", "passes", "visits to quiet sockets", "passes in most ticks", "affordable: true", "affordable: false"} {
 		if rested[what] < 30 {
 			t.Errorf("only %d of the hosts rest at %q", rested[what], what)
 		}
@@ -269,7 +269,7 @@ func TestGaveUp(t *testing.T) {
 	if got := gaveUp(full, full); len(got) != 0 {
 		t.Errorf("gaveUp(all) = %q, want nothing", got)
 	}
-	want := []string{"exact request counts", "passes", "visits to quiet sockets", "visits to every socket"}
+	want := []string{"exact request counts", "passes", "visits to quiet sockets", "passes in most ticks"}
 	if diff := cmp.Diff(want, gaveUp(pace{PassHz: 10, QuietEvery: 2, SubsetCount: 2}, full)); diff != "" {
 		t.Error(diff)
 	}

@@ -39,6 +39,7 @@ type Collector struct {
 	nic                           Probe
 
 	ledger ledger
+	rested uint32 // visits to sockets since one began a pass
 	pace   atomic.Pointer[pace]
 	wanted pace
 
@@ -97,12 +98,12 @@ func New(cfg Config) (_ *Collector, err error) {
 	return c, nil
 }
 
-// A pass lets other tasks run every yieldEvery objects, some 3 ms. A part of a
-// pass that is spread over several ticks is no smaller than smallestPart.
-const (
-	yieldEvery   = 4096
-	smallestPart = 256
-)
+// A visit to sockets lasts no longer than longestVisit or a quarter of a tick;
+// what is left of the pass waits for the next visit. It bounds each read(2), too,
+// which an ordinary kernel does not preempt and which holds back RCU's grace
+// periods; where another task waits for the CPU it ends sooner (read_ends,
+// bpf/rotation.bpf.h).
+const longestVisit = 25 * time.Millisecond
 
 // How often a family runs, in socket passes: what changes slowly, or costs
 // much, is looked at less often. All run once per tick at least.
@@ -116,7 +117,8 @@ const (
 func (c *Collector) loadFamilies() {
 	c.socket = &family{
 		id: bpf.SocketFamilyIdFAMILY_SOCKET, name: "socket", run: c.programs.socketPass, state: ProbeOn,
-		queues: []Queue{QueueSYN, QueueAcceptBacklog, QueueReceive, QueueOutstanding, QueueDownstream, QueueSend, QueueNICTx, QueueUnreadRequests},
+		longest: min(longestVisit, c.cfg.Tick/4),
+		queues:  []Queue{QueueSYN, QueueAcceptBacklog, QueueReceive, QueueOutstanding, QueueDownstream, QueueSend, QueueNICTx, QueueUnreadRequests},
 	}
 	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover"}
 	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", queues: []Queue{QueueEpollReady}}

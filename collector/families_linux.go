@@ -19,8 +19,9 @@ type family struct {
 	state  ProbeState
 	reason string
 
-	passes int  // finished since the last tick
-	spread bool // each visit does a part of a pass, as the budget allows
+	longest time.Duration // that a visit lasts; 0: until the pass is done
+	passes  int           // finished since the last tick
+	spread  bool          // the last pass took more than one visit
 
 	pass     uint64
 	began    int64 // of the current pass, CLOCK_MONOTONIC, ns
@@ -42,12 +43,13 @@ func (f *family) visit(m *memory) error {
 	if f.run == nil || f.state != ProbeOn {
 		return nil
 	}
-	if f.spread && f.passes > 0 {
-		return nil // done for this tick: a tick never ends inside the next pass
+	resumes := f.run.walking
+	if f.spread && f.passes > 0 && !resumes {
+		return nil // done for this tick: one that has passes never ends inside the next
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if !f.run.walking {
+	if !resumes {
 		f.before = m.families[f.id].Visited
 		f.pass++
 		now := monotonic()
@@ -57,16 +59,12 @@ func (f *family) visit(m *memory) error {
 		f.began = now
 	}
 	start := threadCPU()
-	done, err := true, error(nil)
-	if f.spread {
-		done, err = f.run.step()
-	} else {
-		err = f.run.run()
-	}
+	done, err := f.walk(m)
 	f.took = threadCPU() - start
 	f.cpu += f.took
 	if err == nil {
 		f.failures = 0
+		f.spread = resumes || !done
 		if done {
 			f.passes++
 			f.last = time.Now()
@@ -78,6 +76,23 @@ func (f *family) visit(m *memory) error {
 		f.state, f.reason = ProbeFailed, err.Error()
 	}
 	return err
+}
+
+// walk goes on with the pass until it is done or has lasted long enough.
+func (f *family) walk(m *memory) (done bool, err error) {
+	if f.longest == 0 {
+		return true, f.run.run()
+	}
+	for began := monotonic(); ; {
+		now := monotonic()
+		m.control.ReadFrom = m.families[f.id].Visited
+		m.control.StopNs = uint64(now + f.longest.Nanoseconds())
+		done, err = f.run.step()
+		// A tick that has seen a whole pass must not end inside another.
+		if done || err != nil || f.passes == 0 && monotonic()-began >= f.longest.Nanoseconds() {
+			return done, err
+		}
+	}
 }
 
 // monotonic is the clock that the programs read with bpf_ktime_get_ns. Go's

@@ -50,7 +50,7 @@ type Cost struct {
 	PassHz        float64 // socket passes per second now
 	PassHzWanted  float64 // without a budget
 	QuietEvery    int     // sockets that were quiet are visited every n-th pass; 1 is always
-	SampledShare  float64 // share of the sockets that one visit reads; below 1 a pass is spread over several ticks
+	SampledShare  float64 // share of the visits to sockets, 10 a second or more, that take a pass; below 1 some ticks repeat the last
 	ExactMode     string  // off, on, or why it was dropped
 	RelativeError float64 // expected error of a mean depth of 10 over one tick
 	GaveUp        []string

@@ -24,7 +24,8 @@ const (
 // ledger is what the sampler spent, in nanoseconds of CPU time; housekeeping
 // takes the differences.
 type ledger struct {
-	passes  atomic.Uint64
+	visits  atomic.Uint64 // due to sockets, by the pass rate
+	passes  atomic.Uint64 // over sockets, begun by these
 	sockets atomic.Int64
 	others  atomic.Int64
 }
@@ -33,16 +34,18 @@ type ledger struct {
 type keeper struct {
 	last    time.Time
 	process time.Duration // CPU time of the process, then
+	visits  uint64
 	passes  uint64
 	sockets int64
 	others  int64
 	hooks   hooks
 	exact   exactRetry
+	spent   spending // as last measured
 }
 
 // keepHouse does everything that is not a pass, once a second.
 func (c *Collector) keepHouse(ctx context.Context) {
-	k := keeper{last: time.Now(), process: processCPU()}
+	k := keeper{last: time.Now(), process: processCPU(), spent: spending{Wall: houseEvery, CPUs: runtime.NumCPU()}}
 	ticker := time.NewTicker(houseEvery)
 	defer ticker.Stop()
 	discovered, rechosen := time.Now(), time.Now()
@@ -66,15 +69,11 @@ func (c *Collector) keepHouse(ctx context.Context) {
 			}
 		}
 		losses := c.readLosses()
-		s := c.spend(&k)
-		if s.Wall < houseEvery/2 {
-			// The first round, or one hard on the heels of a late one: too
-			// short to judge by.
-			s = spending{Wall: houseEvery, CPUs: s.CPUs}
-		} else {
-			c.adjust(&k, s)
+		if c.judgeable(&k) {
+			k.spent = c.spend(&k)
+			c.adjust(&k, k.spent)
 		}
-		c.publish(&k, s, health, losses, exactErr)
+		c.publish(&k, k.spent, health, losses, exactErr)
 		select {
 		case <-ctx.Done():
 			return
@@ -138,18 +137,31 @@ func (c *Collector) readLosses() []Loss {
 	return append(losses, late)
 }
 
+// judgeable reports whether enough has been spent since the last call of spend
+// to judge by: not in the first round, nor in one hard on the heels of a late
+// one, nor before as many visits as have a pass among them.
+func (c *Collector) judgeable(k *keeper) bool {
+	return time.Since(k.last) >= houseEvery/2 && c.ledger.visits.Load()-k.visits >= uint64(c.pace.Load().SubsetCount)
+}
+
 // spend takes what was spent since the last call.
 func (c *Collector) spend(k *keeper) spending {
 	now, process := time.Now(), processCPU()
-	passes, sockets, others := c.ledger.passes.Load(), c.ledger.sockets.Load(), c.ledger.others.Load()
+	visits, passes := c.ledger.visits.Load(), c.ledger.passes.Load()
+	sockets, others := c.ledger.sockets.Load(), c.ledger.others.Load()
 	s := spending{
 		Wall:    now.Sub(k.last),
 		CPUs:    runtime.NumCPU(),
-		Passes:  int(passes - k.passes),
+		Visits:  int(visits - k.visits),
 		Sockets: time.Duration(sockets - k.sockets),
 		Others:  time.Duration(others - k.others),
 	}
 	s.Process = max(0, process-k.process-s.Sockets-s.Others)
+	if n := passes - k.passes; n > 0 {
+		// Where passes are rare, their number here is off by up to one.
+		due := float64(s.Visits) / float64(c.pace.Load().SubsetCount)
+		s.Sockets = time.Duration(float64(s.Sockets) * due / float64(n))
+	}
 	k.hooks.read(c, s.Wall)
 	for id, h := range k.hooks {
 		if bpf.SocketHookId(id) == bpf.SocketHookIdHOOK_REQUEST {
@@ -158,7 +170,7 @@ func (c *Collector) spend(k *keeper) spending {
 			s.Hooks += h.spent
 		}
 	}
-	k.last, k.process, k.passes, k.sockets, k.others = now, process, passes, sockets, others
+	k.last, k.process, k.visits, k.passes, k.sockets, k.others = now, process, visits, passes, sockets, others
 	return s
 }
 
@@ -224,7 +236,7 @@ func (c *Collector) publish(k *keeper, s spending, health []Probe, losses []Loss
 		ProgramShare:  s.share(s.Hooks + s.Exact),
 		ProcessShare:  s.share(s.Process),
 		RSSBytes:      residentBytes(),
-		PassHz:        float64(s.Passes) / s.Wall.Seconds(),
+		PassHz:        float64(s.Visits) / s.Wall.Seconds() / float64(p.SubsetCount),
 		PassHzWanted:  c.wanted.PassHz,
 		QuietEvery:    int(p.QuietEvery),
 		SampledShare:  1 / float64(p.SubsetCount),

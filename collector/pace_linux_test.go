@@ -73,20 +73,26 @@ func TestDepthsStandAtEveryPace(t *testing.T) {
 		validReceive: true, validDownstream: true, validUnread: true,
 	}
 	tests := []struct {
-		name  string
-		pace  pace
-		slack float64
+		name    string
+		pace    pace
+		longest time.Duration // of a visit; 0: as it is
+		slack   float64
 	}{
-		{"all", pace{PassHz: 100, QuietEvery: 1, SubsetCount: 1}, 0},
-		{"quiet", pace{PassHz: 100, QuietEvery: maxQuietEvery, SubsetCount: 1}, 0},
-		{"spread", pace{PassHz: 100, QuietEvery: 1, SubsetCount: 8}, 0.03},
-		{"least", pace{PassHz: 35, QuietEvery: maxQuietEvery, SubsetCount: maxSubsetCount}, 0.03},
+		{"all", pace{PassHz: 100, QuietEvery: 1, SubsetCount: 1}, 0, 0},
+		{"quiet", pace{PassHz: 100, QuietEvery: maxQuietEvery, SubsetCount: 1}, 0, 0},
+		{"rare", pace{PassHz: 100, QuietEvery: 1, SubsetCount: 8}, 0, 0},
+		{"least", pace{PassHz: 35, QuietEvery: maxQuietEvery, SubsetCount: maxSubsetCount}, 0, 0},
+		{"cut", pace{PassHz: 100, QuietEvery: 1, SubsetCount: 1}, time.Nanosecond, 0.03},
+		{"rarecut", pace{PassHz: 100, QuietEvery: maxQuietEvery, SubsetCount: 8}, time.Nanosecond, 0.03},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := open(t, Config{GroupBy: container.ByProgram, CPUBudget: 1, Tick: 50 * time.Millisecond})
 			c.wanted = tt.pace // the controller has nothing to change
 			c.setPace(tt.pace)
+			if tt.longest > 0 {
+				c.socket.longest = tt.longest
+			}
 			name := "stand-" + tt.name
 			child(t, name, pairsEnv+"="+strconv.Itoa(pairs))
 			w := &watch{name: name, want: want, slack: tt.slack}

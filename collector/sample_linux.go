@@ -24,7 +24,6 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 	for seq := uint64(1); ; seq++ {
 		passes := passesIn(c.cfg.Tick, c.pace.Load().PassHz, &carry)
 		part := length / int64(passes)
-		c.spreadPasses()
 		for i := range passes {
 			at := due + int64(i)*part + random.Int64N(part)
 			if i == passes-1 {
@@ -65,21 +64,19 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 	}
 }
 
-// spreadPasses sets how much of a pass over sockets one visit does: all of it,
-// or, when the budget does not pay for that even at the lowest rate, one part
-// in SubsetCount. The queues' depths are then those of the last whole pass.
-func (c *Collector) spreadPasses() {
-	parts := c.pace.Load().SubsetCount
-	c.socket.spread = parts > 1
-	c.memory.control.YieldEvery = 0
-	if c.socket.visited > yieldEvery {
-		// A walk that goes on after a pause finds its place by counting, and
-		// so may miss one when others have gone meanwhile: only if it must.
-		c.memory.control.YieldEvery = yieldEvery
+// visitSockets takes a pass, unless the budget does not pay for one at each
+// visit even at the lowest rate: then one visit in SubsetCount does. What the
+// last pass found stands until the next.
+func (c *Collector) visitSockets() {
+	c.ledger.visits.Add(1)
+	if !c.socket.run.walking {
+		if c.rested++; c.rested < c.pace.Load().SubsetCount {
+			return
+		}
+		c.rested = 0
+		c.ledger.passes.Add(1)
 	}
-	if parts > 1 {
-		c.memory.control.YieldEvery = uint32(max(smallestPart, min(yieldEvery, c.socket.visited/uint64(parts)+1)))
-	}
+	c.visit(c.socket)
 }
 
 // takePass visits what is due in pass i of n.
@@ -89,7 +86,7 @@ func (c *Collector) takePass(i, n int) {
 	if last || i%taskEvery == taskEvery-1 {
 		c.visit(c.task)
 	}
-	c.visit(c.socket)
+	c.visitSockets()
 	if last || i%epollEvery == epollEvery-1 {
 		c.visit(c.epoll)
 	}
@@ -103,7 +100,6 @@ func (c *Collector) visit(f *family) {
 	before := f.cpu
 	err := f.visit(c.memory)
 	if f == c.socket {
-		c.ledger.passes.Add(1)
 		c.ledger.sockets.Add(int64(f.cpu - before))
 	} else {
 		c.ledger.others.Add(int64(f.cpu - before))
@@ -143,7 +139,7 @@ func (c *Collector) describe(sp *span, start, end int64) {
 		for _, q := range f.queues {
 			sp.passes[q] = f.passes
 			sp.pass[q] = f.pass
-			sp.valid[q] = f.state == ProbeOn && (f.passes > 0 || f.spread)
+			sp.valid[q] = f.state == ProbeOn && (f.passes > 0 || f.failures == 0 && !f.last.IsZero())
 		}
 	}
 	sp.valid[QueueBlockIO] = c.block.State == ProbeOn

@@ -131,6 +131,18 @@ struct sched_info {
 
 struct files_struct;
 
+struct rq {
+	unsigned int nr_running;
+};
+
+struct cfs_rq {
+	struct rq *rq;
+};
+
+struct sched_entity {
+	struct cfs_rq *cfs_rq;
+};
+
 struct task_struct {
 	int on_cpu;
 	int on_rq;
@@ -143,6 +155,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct css_set *cgroups;
 	struct sched_info sched_info;
+	struct sched_entity se;
 };
 
 /* Files: include/linux/fs.h, fs/eventpoll.c */

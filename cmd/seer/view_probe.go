@@ -71,7 +71,7 @@ func share(s float64) string { return fmt.Sprintf("%.2f%%", s*100) }
 func visited(c *api.CostRow) string {
 	text := "all visited"
 	if c.SampledShare < 1 {
-		text = fmt.Sprintf("%s read per visit: a pass takes %.0f ticks", percentage(c.SampledShare), 1/c.SampledShare)
+		text = fmt.Sprintf("a pass at one visit in %.0f, repeated between", 1/c.SampledShare)
 	}
 	if c.QuietEvery > 1 {
 		text += fmt.Sprintf("; quiet ones once in %d passes", c.QuietEvery)

@@ -93,7 +93,7 @@ func newMetrics(s *Server) *metrics {
 		passHz:        newFact(gauge, "pass_rate_hertz", "Socket passes per second."),
 		passHzWanted:  newFact(gauge, "pass_rate_wanted_hertz", "Socket passes per second without a budget."),
 		quiet:         newFact(gauge, "quiet_visit_interval_passes", "Quiet sockets are visited once in so many passes."),
-		sampled:       newFact(gauge, "sampled_sockets_ratio", "Share of the sockets that one visit reads; below 1 a pass is spread over several ticks."),
+		sampled:       newFact(gauge, "sampled_sockets_ratio", "Share of the visits to sockets that take a pass; below 1 some ticks repeat the last."),
 		relativeError: newFact(gauge, "expected_error_ratio", "Expected error of a mean depth of 10 over one tick."),
 		gave:          newFact(gauge, "given_up", "Things given up to stay inside the budget; `seer inspect probe` names them."),
 

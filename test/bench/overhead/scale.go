@@ -13,23 +13,23 @@ import (
 )
 
 // measureScale measures what the tracer itself uses, by number of sockets:
-// the CPU time of a pass per socket with a budget that never limits, and with
-// the default budget what is used of it and what was given up.
+// the CPU time per socket visited with a budget that never limits, and with the
+// default budget what is used of it and what was given up.
 func measureScale(t lab.TB) {
 	var figures []string
 	figure := func(format string, args ...any) { figures = append(figures, "BENCH "+fmt.Sprintf(format, args...)) }
 	tracer := lab.NewContainer(t, "tracer", lab.Options{})
 	crowd := &crowd{t: t}
-	fmt.Println("| sockets | us/socket/pass | RSS MB | peak MB | default budget: used % of limit | passes /s | of the limit, by its own account: passes, hooks, process | gave up |")
+	fmt.Println("| sockets | us/socket/pass | RSS MB | peak MB | default budget: used % of limit | passes /s, own account | of the limit, by its own account: passes, hooks, process | gave up |")
 	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |")
 	for _, n := range []int{1_000, 10_000, 20_000, 50_000} {
 		crowd.grow(n)
 		full := observe(t, tracer, tracerConfig{Budget: 1}, 5*time.Second)
-		perSocket := full.socketCPU.Seconds() * 1e6 / float64(full.passes) / float64(full.sockets)
-		limited := observe(t, tracer, tracerConfig{}, 10*time.Second)
+		perSocket := full.socketCPU.Seconds() * 1e6 / float64(full.visits)
+		limited := observe(t, tracer, tracerConfig{}, 20*time.Second)
 		used := limited.cpu.Seconds() / limited.took.Seconds() / float64(runtime.NumCPU()) / limited.cost.BudgetShare * 100
-		fmt.Printf("| %d | %.3f | %.0f | %.0f | %.0f | %.0f | %.0f %% %.0f %% %.0f %% | %s |\n", full.sockets, perSocket,
-			mb(limited.rss), mb(limited.peak), used, float64(limited.passes)/limited.took.Seconds(),
+		fmt.Printf("| %d | %.3f | %.0f | %.0f | %.0f | %.2f | %.0f %% %.0f %% %.0f %% | %s |\n", full.sockets, perSocket,
+			mb(limited.rss), mb(limited.peak), used, limited.cost.PassHz,
 			limited.share(limited.cost.SamplerShare), limited.share(limited.cost.ProgramShare), limited.share(limited.cost.ProcessShare), strings.Join(limited.cost.GaveUp, "; "))
 		figure("sampler_us_per_socket_%d %.4g us", n, perSocket)
 		figure("budget_used_%d %.4g %%", n, used)
@@ -46,7 +46,7 @@ type observation struct {
 	took      time.Duration
 	cpu       time.Duration // of the whole process
 	socketCPU time.Duration // of the socket passes
-	passes    int64
+	visits    uint64        // to sockets, by all passes; CPU time is of the same
 	sockets   int64
 	cost      collector.Cost
 	rss, peak int64
@@ -56,7 +56,7 @@ type observation struct {
 func (o observation) share(ofHost float64) float64 { return ofHost / o.cost.BudgetShare * 100 }
 
 // settle is how long the budget controller gets before it is judged.
-const settle = 10 * time.Second
+const settle = 25 * time.Second
 
 // observe runs a fresh tracer, so that its peak memory is its own.
 func observe(t lab.TB, c *lab.Container, cfg tracerConfig, length time.Duration) observation {
@@ -76,9 +76,10 @@ func observe(t lab.TB, c *lab.Container, cfg tracerConfig, length time.Duration)
 	a, cpuA := report()
 	pause(t, length)
 	b, cpuB := report()
+	before, after := socketProbe(t, a), socketProbe(t, b)
 	return observation{
-		took: time.Since(start), cpu: cpuB - cpuA, socketCPU: socketProbe(t, b).CPU - socketProbe(t, a).CPU,
-		passes: b.Passes - a.Passes, sockets: b.Sockets, cost: b.Cost, rss: b.RSSBytes, peak: b.HWMBytes,
+		took: time.Since(start), cpu: cpuB - cpuA, socketCPU: after.CPU - before.CPU,
+		visits: after.Runs - before.Runs, sockets: b.Sockets, cost: b.Cost, rss: b.RSSBytes, peak: b.HWMBytes,
 	}
 }
 
