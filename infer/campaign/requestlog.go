@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -80,28 +79,13 @@ func (e *logEncoder) frame() *frame {
 	return &frame{count: e.count, first: e.first, last: e.last, payload: append(payload, e.body...)}
 }
 
-// decodeRequests appends the requests of a frame to dst.
+// decodeRequests appends the requests of a frame to dst. Names are shared
+// through intern.
 func decodeRequests(dst []Request, f *frame, intern map[string]string) ([]Request, error) {
-	r := bytes.NewReader(f.payload)
-	var bad error
-	uvarint := func() uint64 {
-		v, err := binary.ReadUvarint(r)
-		bad = cmp.Or(bad, err)
-		return v
-	}
-	varint := func() int64 {
-		v, err := binary.ReadVarint(r)
-		bad = cmp.Or(bad, err)
-		return v
-	}
-	names := make([]string, 0, 8)
-	for n := uvarint(); n > 0 && bad == nil; n-- {
-		size := uvarint()
-		if size > uint64(r.Len()) {
-			return dst, ErrCorrupt
-		}
-		b := make([]byte, size)
-		_, bad = io.ReadFull(r, b)
+	r := payloadReader{buf: f.payload}
+	var names []string
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		b := r.bytes(r.uvarint())
 		name, ok := intern[string(b)]
 		if !ok {
 			name = string(b)
@@ -110,29 +94,72 @@ func decodeRequests(dst []Request, f *frame, intern map[string]string) ([]Reques
 		names = append(names, name)
 	}
 	name := func() string {
-		n := uvarint()
-		if bad != nil || n >= uint64(len(names)) {
-			bad = ErrCorrupt
+		n := r.uvarint()
+		if n >= uint64(len(names)) {
+			r.bad = true
 			return ""
 		}
 		return names[n]
 	}
 	before := int64(0)
 	for range f.count {
-		q := Request{IntendedUS: before + varint()}
-		q.SentUS = q.IntendedUS + varint()
-		q.LatencyUS = varint()
+		q := Request{IntendedUS: before + r.varint()}
+		q.SentUS = q.IntendedUS + r.varint()
+		q.LatencyUS = r.varint()
 		q.Type, q.Service, q.Status = name(), name(), name()
-		if bad != nil {
+		if r.bad {
 			return dst, ErrCorrupt
 		}
 		before = q.IntendedUS
 		dst = append(dst, q)
 	}
-	if r.Len() != 0 {
+	if r.bad || len(r.buf) != 0 {
 		return dst, ErrCorrupt
 	}
 	return dst, nil
+}
+
+// payloadReader takes fields off the front of a payload and remembers that it
+// ran out.
+type payloadReader struct {
+	buf []byte
+	bad bool
+}
+
+func (r *payloadReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.buf)
+	if !r.advance(n) {
+		return 0
+	}
+	return v
+}
+
+func (r *payloadReader) varint() int64 {
+	v, n := binary.Varint(r.buf)
+	if !r.advance(n) {
+		return 0
+	}
+	return v
+}
+
+// advance passes a varint of n bytes; n <= 0 says that there was none.
+func (r *payloadReader) advance(n int) bool {
+	if n <= 0 {
+		r.bad, r.buf = true, nil
+		return false
+	}
+	r.buf = r.buf[n:]
+	return true
+}
+
+func (r *payloadReader) bytes(n uint64) []byte {
+	if n > uint64(len(r.buf)) {
+		r.bad, r.buf = true, nil
+		return nil
+	}
+	b := r.buf[:n]
+	r.buf = r.buf[n:]
+	return b
 }
 
 // readLog iterates over a request log in order of the intended time. It reads

@@ -57,18 +57,17 @@ func (w *Writer) resume(r *Resumed) (err error) {
 	if err = w.lastRequest(r); err != nil {
 		return err
 	}
-	var stages []stage
+	stages := make([]stage, len(w.manifest.Containers))
 	samples, err := w.reopenFrames(samplesFile, samplesMagic, r, func(f *frame) {
-		for int(f.index) >= len(stages) && f.index < maxContainers {
-			stages = append(stages, stage{})
+		if int(f.index) < len(stages) {
+			stages[f.index].end = f.last
 		}
-		stages[f.index].end = f.last
 		r.LastMS = max(r.LastMS, f.last/int64(time.Millisecond))
 	})
 	if err != nil {
 		return err
 	}
-	w.samples = newSampleWriter(samples, w.manifest.queues())
+	w.samples = newSampleWriter(samples, &w.manifest)
 	w.samples.stages = stages
 
 	m := &w.manifest

@@ -41,15 +41,22 @@ type stage struct {
 
 const chunkNS = int64(tracedb.ChunkLength)
 
-func newSampleWriter(out *appender, queues []collector.Queue) *SampleWriter {
-	s := &SampleWriter{out: out, queues: queues}
+func newSampleWriter(out *appender, m *Manifest) *SampleWriter {
+	s := &SampleWriter{out: out, queues: m.queues(), stages: make([]stage, len(m.Containers))}
 	for q := range s.slot {
 		s.slot[q] = -1
 	}
-	for i, q := range queues {
+	for i, q := range s.queues {
 		s.slot[q] = i
 	}
 	return s
+}
+
+// grow admits the samples of containers that were added to the manifest.
+func (s *SampleWriter) grow(containers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stages = append(s.stages, make([]stage, containers-len(s.stages))...)
 }
 
 // Add appends the tick [startNS, endNS), counted from the campaign's start, of
@@ -127,8 +134,8 @@ func (s *SampleWriter) AddBlock(container int, b *tracedb.Block, originNS int64)
 
 // begin returns the stage of a container, ready for a tick.
 func (s *SampleWriter) begin(container int, startNS, endNS int64) (*stage, error) {
-	if container < 0 || container >= maxContainers {
-		return nil, fmt.Errorf("sample of container %d: there is no such index", container)
+	if container < 0 || container >= len(s.stages) {
+		return nil, fmt.Errorf("sample of container %d: the manifest lists %d", container, len(s.stages))
 	}
 	if startNS < 0 || endNS <= startNS {
 		return nil, fmt.Errorf("sample of container %d: tick from %d to %d ns", container, startNS, endNS)
@@ -142,9 +149,6 @@ func (s *SampleWriter) begin(container int, startNS, endNS int64) (*stage, error
 			return nil, err
 		}
 		s.period = period
-	}
-	for container >= len(s.stages) {
-		s.stages = append(s.stages, stage{})
 	}
 	st := &s.stages[container]
 	if startNS < st.end {

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -174,7 +175,7 @@ func TestAddRefuses(t *testing.T) {
 	}{
 		{"again", add(0, 10_000, 10_100, collector.QueueRun, same), "its last one ended at"},
 		{"written ten seconds", add(1, 9_900, 10_000, collector.QueueRun, same), "are written already"},
-		{"no such container", add(-1, 10_000, 10_100, collector.QueueRun, same), "no such index"},
+		{"no such container", add(-1, 10_000, 10_100, collector.QueueRun, same), "the manifest lists 5"},
 		{"empty tick", add(1, 10_000, 10_000, collector.QueueRun, same), "tick from"},
 		{"unlisted queue", add(1, 10_000, 10_100, collector.QueueSend, collector.Cell{Valid: true}), "send_queue: the manifest does not list it"},
 		{"not a number", add(1, 10_000, 10_100, collector.QueueRun, collector.Cell{Mean: math.NaN(), Valid: true}), "not a finite number"},
@@ -198,12 +199,15 @@ func BenchmarkSamples(b *testing.B) {
 	for _, q := range collector.Queues {
 		r.manifest.Queues = append(r.manifest.Queues, q.Name)
 	}
+	const containers = 100
+	for i := len(r.manifest.Containers); i < containers; i++ {
+		r.manifest.Containers = append(r.manifest.Containers, Container{Name: fmt.Sprint("other-", i)})
+	}
 	w, err := Create(filepath.Join(b.TempDir(), "campaign"), r.manifest, r.plan.App)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer w.Close()
-	const containers = 100
 	tick := int64(0)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -94,7 +94,7 @@ func (w *Writer) create(description []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	w.samples = newSampleWriter(samples, w.manifest.queues())
+	w.samples = newSampleWriter(samples, &w.manifest)
 	// The manifest comes last: where there is one, there is the rest.
 	return w.writeManifest()
 }
@@ -150,6 +150,7 @@ func (w *Writer) Update(change func(*Manifest)) error {
 		w.manifest = before
 		return fmt.Errorf("campaign %q: write the manifest: %w", w.dir, err)
 	}
+	w.samples.grow(len(m.Containers))
 	return nil
 }
 
