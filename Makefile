@@ -20,8 +20,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/seer and the testbed bin/seerbed, static
+build: ## build bin/seer, the simulator bin/seersim and the testbed bin/seerbed, static
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/seer ./cmd/seer
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/seersim ./cmd/seersim
 	go build -trimpath -ldflags '-s -w' -o bin/seerbed ./test/bed/seerbed
 
 .PHONY: run
@@ -51,7 +52,7 @@ FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); 
 	END { for (i = 1; i <= n; i++) print figure[i] }'
 
 .PHONY: bench
-bench: bench-tracedb bench-passive bench-overhead ## all benchmarks: an hour, with nothing beside them
+bench: bench-tracedb bench-passive bench-overhead bench-sim ## all benchmarks: an hour, with nothing beside them
 
 .PHONY: bench-overhead
 bench-overhead: ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
@@ -66,6 +67,12 @@ bench-passive: ## how right passive mode is, against a server that counts for it
 	go build -o bin/passive ./test/bench/passive
 	$(SUDO) bin/passive $(ARGS) | $(FIGURES)
 
+.PHONY: bench-sim
+bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 containers; 10 minutes
+	mkdir -p bin
+	go build -o bin/simulator ./test/bench/simulator
+	bin/simulator $(ARGS) | $(FIGURES)
+
 .PHONY: bench-tracedb
 bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
 	go test -run '^$$' -bench . -benchtime 1x ./collector/tracedb/embedded | $(FIGURES)
@@ -74,6 +81,18 @@ bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
 soak: build ## 20 minutes of containers, connections and processes that come and go
 	go build -o bin/soak ./test/soak
 	$(SUDO) bin/soak -seer bin/seer $(ARGS) | $(FIGURES)
+
+# Of a campaign on the testbed: make campaign APP=hotel SEED=2 DURATION=1h
+APP ?= social-network
+SEED ?= 1
+DURATION ?= 15m
+CAMPAIGN ?= .cache/campaigns/$(APP)-$(SEED)
+
+.PHONY: campaign
+campaign: build ## load and break an application on the testbed, and record it in CAMPAIGN=DIR
+	test/install bed
+	mkdir -p $(dir $(CAMPAIGN))
+	$(SUDO) bin/seerbed campaign --app $(APP) --seed $(SEED) --duration $(DURATION) --out $(CAMPAIGN) $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built; .cache keeps downloads

@@ -64,6 +64,7 @@ type testbed struct {
 	app  *topology.App
 	o    Options
 	mark footprint.Mark
+	held []*os.File
 }
 
 // newTestbed describes an application of a front-end, a service, and a server of
@@ -99,6 +100,9 @@ func newTestbed(t *testing.T, kind topology.Kind) *testbed {
 	t.Cleanup(func() {
 		b.down()
 		b.gone()
+		for _, f := range b.held {
+			f.Close()
+		}
 	})
 	return b
 }
@@ -145,6 +149,12 @@ func (b *testbed) look(up *Bed) {
 		paths = append(paths, c.Netns)
 	}
 	for _, path := range paths {
+		// Held, or its number would soon be another namespace's.
+		f, err := os.Open(path)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.held = append(b.held, f)
 		inode, err := footprint.Namespace(path)
 		if err != nil {
 			b.t.Fatal(err)

@@ -33,6 +33,16 @@ type Job struct {
 // What an earlier job of that name left, all of whose processes have ended, is
 // removed first.
 func (b *Bed) Run(ctx context.Context, name string, l host.Limits, cmd *exec.Cmd) (*Job, error) {
+	return b.run(ctx, name, l, cmd, b.network.Join)
+}
+
+// RunOnHost is Run without a network of its own, for a program that observes the
+// host.
+func (b *Bed) RunOnHost(ctx context.Context, name string, l host.Limits, cmd *exec.Cmd) (*Job, error) {
+	return b.run(ctx, name, l, cmd, func(string, int) (host.Link, error) { return host.Link{}, nil })
+}
+
+func (b *Bed) run(ctx context.Context, name string, l host.Limits, cmd *exec.Cmd, join func(name string, i int) (host.Link, error)) (*Job, error) {
 	for _, c := range b.containers {
 		if c.Name == name {
 			return nil, fmt.Errorf("run %s: that is a service's container", name)
@@ -42,11 +52,16 @@ func (b *Bed) Run(ctx context.Context, name string, l host.Limits, cmd *exec.Cmd
 	if err := b.clear(ctx, name); err != nil {
 		return nil, fmt.Errorf("run %s: %w", name, err)
 	}
-	link, err := j.join(name)
+	place, err := j.claimPlace(name)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", name, err)
 	}
-	j.Container, err = b.host.NewContainer(name, l, link)
+	link, err := join(name, place)
+	// Known before it is made: Stop removes what there is of it.
+	j.Container = b.host.Container(name, link)
+	if err == nil {
+		j.Container, err = b.host.NewContainer(name, l, link)
+	}
 	if err == nil {
 		j.Process, err = j.Container.Start(cmd, nil)
 	}
@@ -61,7 +76,9 @@ func (j *Job) Stop(ctx context.Context) error {
 	var failed error
 	if j.Container != nil {
 		failed = j.Container.Remove(ctx)
-		failed = errors.Join(failed, j.bed.network.Leave(j.Container.Link))
+		if j.Container.Link != (host.Link{}) {
+			failed = errors.Join(failed, j.bed.network.Leave(j.Container.Link))
+		}
 	}
 	if j.Process != nil && failed == nil {
 		j.Wait()
@@ -69,13 +86,13 @@ func (j *Job) Stop(ctx context.Context) error {
 	return errors.Join(failed, os.Remove(j.claim))
 }
 
-// join claims a place in the network and takes it. The claim is a file, as jobs
-// are started by several processes at once.
-func (j *Job) join(name string) (host.Link, error) {
+// claimPlace claims a place in the network, by a file, as jobs are started by
+// several processes at once.
+func (j *Job) claimPlace(name string) (int, error) {
 	b := j.bed
 	dir := filepath.Join(b.state, "jobs")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return host.Link{}, err
+		return 0, err
 	}
 	for i := len(b.containers) + 1; ; i++ {
 		claim := filepath.Join(dir, strconv.Itoa(i))
@@ -84,15 +101,11 @@ func (j *Job) join(name string) (host.Link, error) {
 			continue
 		}
 		if err != nil {
-			return host.Link{}, err
+			return 0, err
 		}
 		_, err = f.WriteString(name)
-		err = errors.Join(err, f.Close())
-		if err != nil {
-			return host.Link{}, err
-		}
 		j.claim = claim
-		return b.network.Join(name, i)
+		return i, errors.Join(err, f.Close())
 	}
 }
 

@@ -59,7 +59,7 @@ type Container struct {
 func (h *Host) NewContainer(name string, l Limits, link Link) (*Container, error) {
 	c := h.Container(name, link)
 	if _, err := newCgroup(h.Journal, h.Hierarchies, c.Cgroup.Name, false); err != nil {
-		return nil, err
+		return c, err
 	}
 	return c, c.Cgroup.Set(l)
 }

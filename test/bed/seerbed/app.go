@@ -18,7 +18,7 @@ import (
 
 // commands are the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	newUpCommand, newStatusCommand, newDownCommand, newLoadCommand, newFaultCommand, newTierCommand, newAntagonistCommand,
+	newUpCommand, newStatusCommand, newDownCommand, newLoadCommand, newFaultCommand, newCampaignCommand, newTierCommand, newAntagonistCommand,
 }
 
 // selection is what every command that is about an application takes.

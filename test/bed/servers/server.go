@@ -110,3 +110,25 @@ func writes(s *topology.Service) bool {
 	_, update := s.Endpoints["update"]
 	return insert || update
 }
+
+// Version returns what a kind of server calls its version, "" if it does not say.
+func Version(k topology.Kind) string {
+	path, err := program(kinds[k].programs[0])
+	if err != nil {
+		return ""
+	}
+	if k == topology.KindRabbitMQ {
+		// It would have to be running to be asked; the directory says it, too.
+		return strings.TrimPrefix(filepath.Base(filepath.Dir(filepath.Dir(path))), "rabbitmq_server-")
+	}
+	option := "--version"
+	if k == topology.KindNginx {
+		option = "-v"
+	}
+	out, err := exec.Command(path, option).CombinedOutput()
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(first)
+}
