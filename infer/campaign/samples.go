@@ -231,10 +231,12 @@ func finite(v []float32) bool {
 func (s *SampleWriter) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return s.err
+	err := s.err
+	if err == nil {
+		err = s.flush()
 	}
-	if err := s.flush(); err != nil {
+	if err != nil {
+		s.out.f.Close() // a file that is removed would else keep its space
 		return err
 	}
 	return s.out.close()

@@ -20,11 +20,11 @@ type service struct {
 // to the answer, without the calls that it waits for, in seconds (Little's law).
 // Calls in parallel count several times, so that it can be less than zero: two
 // runs of one application can be compared by it all the same.
-func (s *service) own() float64 {
-	if s.answered == 0 {
+func (v *service) own() float64 {
+	if v.answered == 0 {
 		return 0
 	}
-	return (s.outstanding - s.downstream) / s.answered
+	return (v.outstanding - v.downstream) / v.answered
 }
 
 // stats is what a run showed.

@@ -5,6 +5,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,11 +65,12 @@ func Run(ctx context.Context, dir string, o Options) (*Result, error) {
 	sink.containers = s.Containers()
 	violations, err := run(ctx, s, sink, plan, o.Progress)
 	if err != nil {
-		err = errors.Join(err, w.Close())
-		if ctx.Err() == nil {
-			remove(dir, errors.Is(statErr, os.ErrNotExist))
+		closed := w.Close()
+		if ctx.Err() != nil {
+			return nil, errors.Join(err, closed)
 		}
-		return nil, err
+		remove(dir, errors.Is(statErr, os.ErrNotExist))
+		return nil, fmt.Errorf("what was simulated is removed: %w", err)
 	}
 	return &Result{Violations: violations, Faults: len(plan.Faults), Events: s.Events()}, nil
 }
