@@ -81,7 +81,7 @@ func (l *Load) bound(atUS float64) (rate, untilUS float64) {
 // the last bit. A run of descending numbers is odd with probability 1-1/e.
 func exponential(rng *rand.Rand) float64 {
 	for whole := 0.0; ; whole++ {
-		first := rng.Float64()
+		first := float64(rng.Float64())
 		last, n := first, 1
 		for {
 			next := rng.Float64()

@@ -131,7 +131,7 @@ func (p *Plan) drawFaults() error {
 
 // hundredths draws from [low, high] in steps of a hundredth.
 func hundredths(rng *rand.Rand, low, high float64) float64 {
-	l, h := int64(low*100+0.5), int64(high*100+0.5)
+	l, h := int64(float64(low*100)+0.5), int64(float64(high*100)+0.5)
 	return float64(l+rng.Int64N(max(1, h-l+1))) / 100
 }
 
