@@ -73,12 +73,6 @@ bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 conta
 	go build -o bin/simulator ./test/bench/simulator
 	bin/simulator $(ARGS) | $(FIGURES)
 
-.PHONY: bench-sim
-bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 containers; 10 minutes
-	mkdir -p bin
-	go build -o bin/simulator ./test/bench/simulator
-	bin/simulator $(ARGS) | $(FIGURES)
-
 .PHONY: bench-tracedb
 bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
 	go test -run '^$$' -bench . -benchtime 1x ./collector/tracedb/embedded | $(FIGURES)
