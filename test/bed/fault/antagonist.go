@@ -21,27 +21,20 @@ import (
 	"seer/test/bed/host"
 )
 
-// The containers that antagonists run in. Their program is this one's, run as
+// antagonist starts the container of that name, whose program is this one, run as
 // "antagonist KIND".
-const (
-	AntagonistCPU    = "antagonist-cpu"
-	AntagonistMemory = "antagonist-memory"
-	AntagonistDisk   = "antagonist-disk"
-)
-
-// Antagonists lists the containers that faults may add to an application.
-func Antagonists() []string { return []string{AntagonistCPU, AntagonistMemory, AntagonistDisk} }
-
-// antagonist starts one.
-func (t *target) antagonist(ctx context.Context, name string, args ...string) (*bed.Job, error) {
+func (t *target) antagonist(ctx context.Context, args ...string) (*bed.Job, error) {
 	args = append([]string{
-		"antagonist", strings.TrimPrefix(name, "antagonist-"),
+		"antagonist", strings.TrimPrefix(t.fault.Antagonist, "antagonist-"),
 		"--intensity", strconv.FormatFloat(t.fault.Intensity, 'g', -1, 64),
 	}, args...)
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = "seerbed"
-	return t.bed.Run(ctx, name, host.Limits{Memory: 1 << 30, PIDs: 100}, cmd)
+	return t.bed.Run(ctx, t.fault.Antagonist, host.Limits{Memory: 1 << 30, PIDs: 100}, cmd)
 }
+
+// calm ends it.
+func (t *target) calm(ctx context.Context) error { return t.bed.StopJob(ctx, t.fault.Antagonist) }
 
 // AntagonistConfig says what an antagonist does.
 type AntagonistConfig struct {
@@ -118,8 +111,8 @@ func burn() {
 // sink keeps the work from being optimised away. It is one antagonist thread's.
 var sink int
 
-// stream writes to a cache line after another of more memory than any cache has,
-// on every CPU, at the lowest priority that there is.
+// stream writes to one cache line after the other, of more memory than any cache
+// has, on every CPU.
 func stream(ctx context.Context, intensity float64) error {
 	const (
 		period = 20 * time.Millisecond
@@ -130,11 +123,6 @@ func stream(ctx context.Context, intensity float64) error {
 	work, ctx := errgroup.WithContext(ctx)
 	for range runtime.NumCPU() {
 		work.Go(func() error {
-			runtime.LockOSThread()
-			idle := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
-			if err := unix.SchedSetAttr(0, &idle, 0); err != nil {
-				return fmt.Errorf("run when idle: %w", err)
-			}
 			memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 			if err != nil {
 				return fmt.Errorf("%d bytes: %w", size, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"time"
@@ -35,7 +36,7 @@ func (e *cpuAntagonist) start(ctx context.Context) error {
 	if err := e.bind(&one); err != nil {
 		return err
 	}
-	job, err := e.antagonist(ctx, AntagonistCPU, "--cpu", strconv.Itoa(cpu))
+	job, err := e.antagonist(ctx, "--cpu", strconv.Itoa(cpu))
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (e *cpuAntagonist) stop(ctx context.Context) error {
 	for _, cpu := range cpus {
 		all.Set(cpu)
 	}
-	return errors.Join(e.bed.StopJob(ctx, AntagonistCPU), e.bind(&all))
+	return errors.Join(e.calm(ctx), e.bind(&all))
 }
 
 // bind lets the culprit run on some CPUs only.
@@ -109,6 +110,18 @@ func setHighestWeight(c *host.Cgroup) error {
 	return setControl(c, "cpu", "cpu.weight", "10000")
 }
 
+// setLowestWeight gives a container only what nobody else wants.
+func setLowestWeight(c *host.Cgroup) error {
+	err := setControl(c, "cpu", "cpu.idle", "1")
+	if !errors.Is(err, fs.ErrNotExist) { // Linux 5.15 brought it
+		return err
+	}
+	if c.Legacy("cpu") {
+		return setControl(c, "cpu", "cpu.shares", "2")
+	}
+	return setControl(c, "cpu", "cpu.weight", "1")
+}
+
 // cpuLimit limits the culprit's CPU time to less than it needs.
 type cpuLimit struct {
 	target
@@ -124,9 +137,9 @@ func (e *cpuLimit) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, u := range used {
-		// Already a limit a little above the mean hurts: a burst uses it up, and
+		// Already a limit above the mean hurts: a burst uses it up, and
 		// everything waits for the rest of the period.
-		e.cpus = append(e.cpus, u*share(e.fault.Intensity, 1.5, 0.6))
+		e.cpus = append(e.cpus, u*share(e.fault.Intensity, 2.2, 0.4))
 	}
 	return nil
 }

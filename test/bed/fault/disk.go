@@ -19,12 +19,12 @@ func (e *diskAntagonist) start(ctx context.Context) error {
 	if err := os.MkdirAll(e.dir(), 0o700); err != nil {
 		return err
 	}
-	_, err := e.antagonist(ctx, AntagonistDisk, "--dir", e.dir())
+	_, err := e.antagonist(ctx, "--dir", e.dir())
 	return err
 }
 
 func (e *diskAntagonist) stop(ctx context.Context) error {
-	return errors.Join(e.bed.StopJob(ctx, AntagonistDisk), os.RemoveAll(e.dir()))
+	return errors.Join(e.calm(ctx), os.RemoveAll(e.dir()))
 }
 
-func (e *diskAntagonist) dir() string { return filepath.Join(e.bed.Data, AntagonistDisk) }
+func (e *diskAntagonist) dir() string { return filepath.Join(e.bed.Data, e.fault.Antagonist) }

@@ -107,8 +107,11 @@ func newEffect(b *bed.Bed, f *campaign.Fault) (effect, error) {
 	if !(f.Intensity > 0 && f.Intensity <= 1) {
 		return nil, fmt.Errorf("intensity %v: choose above 0, at most 1", f.Intensity)
 	}
+	f.Antagonist = f.Cause.Antagonist()
 	t := target{bed: b, fault: f, culprits: b.Replicas(f.Culprit)}
 	switch {
+	case f.Cause == campaign.CauseLoadSpike:
+		return nil, errors.New("a spike is part of the load: give the load generator a plan with one")
 	case f.Cause == campaign.CauseNetworkFailure:
 		if f.Culprit != "" {
 			return nil, fmt.Errorf("culprit %q: it hits the whole host, leave the culprit out", f.Culprit)
@@ -124,7 +127,6 @@ func newEffect(b *bed.Bed, f *campaign.Fault) (effect, error) {
 	case campaign.CausePacketFilter:
 		return &packetFilter{target: t}, nil
 	case campaign.CauseCPU:
-		f.Antagonist = AntagonistCPU
 		return &cpuAntagonist{t}, nil
 	case campaign.CauseCPULimit:
 		return &cpuLimit{target: t}, nil
@@ -135,15 +137,11 @@ func newEffect(b *bed.Bed, f *campaign.Fault) (effect, error) {
 	case campaign.CauseNetworkFailure:
 		return &networkFailure{t}, nil
 	case campaign.CauseMemoryBandwidth:
-		f.Antagonist = AntagonistMemory
 		return &memoryAntagonist{t}, nil
 	case campaign.CauseMemoryCapacity:
 		return &memoryLimit{target: t}, nil
 	case campaign.CauseDisk:
-		f.Antagonist = AntagonistDisk
 		return &diskAntagonist{t}, nil
-	case campaign.CauseLoadSpike:
-		return nil, errors.New("a spike is part of the load: give the load generator a plan with one")
 	}
 	return nil, errors.New("not implemented") // a cause that campaign has gained
 }

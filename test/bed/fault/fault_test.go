@@ -4,56 +4,173 @@ package fault
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"seer/infer/campaign"
+	"seer/test/bed"
 )
 
-// TestFaults holds every cause to its word: users suffer, more of the waiting is
-// at the culprit than at any other service, and all is well afterwards.
+// TestFaults holds every cause to its word: users suffer, what it claims to use up
+// or to break is short at the culprit, there more than before and more than
+// elsewhere, and all is well once it has ended.
 func TestFaults(t *testing.T) {
 	x := upTrio(t)
 	x.load()
 	x.take(120) // caches, connections
 
+	const before, while = 180, 240 // requests
 	tests := []struct {
 		cause     campaign.Cause
 		culprit   string
 		intensity float64
+
+		// claim is a counter of a service. Its growth per request at the culprit
+		// is at least least, rises by the factor rise, and is larger than at the
+		// services in others by the factor 2.
+		claim  func(*trio, *bed.Container) float64
+		what   string
+		least  float64
+		rise   float64
+		others []string
 	}{
-		{campaign.CauseLock, "middle", 0.9},
-		{campaign.CauseDeadlock, "middle", 0.8},
-		{campaign.CausePool, "middle", 0.8},
-		{campaign.CauseSlowDependency, "middle", 0.8},
-		{campaign.CauseCycle, "front", 0.8},
-		{campaign.CausePacketFilter, "middle", 0.8},
-		{campaign.CauseCPU, "middle", 0.8},
-		{campaign.CauseCPULimit, "middle", 0.8},
-		{campaign.CauseNetworkShaping, "middle", 0.8},
-		{campaign.CauseNetworkLoss, "middle", 0.8},
-		{campaign.CauseNetworkFailure, "", 1},
-		{campaign.CauseMemoryBandwidth, "back", 1},
-		{campaign.CauseMemoryCapacity, "back", 0.9},
-		{campaign.CauseDisk, "back", 1},
+		// Whoever calls the culprit waits for it, too, but its callee has nothing to do.
+		{campaign.CauseLock, "middle", 0.8, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}},
+		{campaign.CauseDeadlock, "middle", 0.5, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}},
+		{campaign.CauseSlowDependency, "middle", 0.5, (*trio).insideMS, "ms inside", 5, 3, []string{"front", "back"}},
+		{campaign.CausePool, "middle", 0.8, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}},
+		{campaign.CauseCycle, "front", 0.6, (*trio).aheadMS, "ms inside or waiting", 5, 3, []string{"middle", "back"}},
+
+		{campaign.CausePacketFilter, "middle", 0.7, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}},
+		{campaign.CauseCPULimit, "middle", 0.8, (*trio).throttled, "periods throttled", 0.02, 0, []string{"front", "back"}},
+		{campaign.CauseNetworkShaping, "middle", 0.7, (*trio).shaped, "packets held up", 0.1, 0, []string{"front", "back"}},
+		{campaign.CauseNetworkLoss, "middle", 0.5, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}},
+		{campaign.CauseMemoryCapacity, "back", 0.5, (*trio).majorFaults, "major faults", 0.1, 0, []string{"front", "middle"}},
+		{campaign.CauseDisk, "back", 1, (*trio).diskStallMS, "ms stalled on the disk", 0.3, 1.5, []string{"front", "middle"}},
+
+		// Their neighbours share the host, and feel it.
+		{campaign.CauseCPU, "middle", 0.8, (*trio).runDelayMS, "ms of run-queue delay", 1, 2, nil},
+		{campaign.CauseMemoryBandwidth, "back", 1, (*trio).cpuMS, "ms of CPU time", 0, 1.1, nil},
+		{campaign.CauseNetworkFailure, "", 1, nil, "", 0, 0, nil},
+	}
+	nominal := x.observe(before, nil)
+	for _, tt := range tests {
+		t.Run(string(tt.cause), func(t *testing.T) {
+			x := x.in(t)
+			healthy := x.observe(before, tt.claim)
+			i, err := Prepare(t.Context(), x.bed, campaign.Fault{Cause: tt.cause, Culprit: tt.culprit, Intensity: tt.intensity})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := i.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			during := x.observe(while, tt.claim)
+			if err := i.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("p50 %.1f -> %.1f ms, p95 %.1f -> %.1f ms, %.0f %% failed; %s: %s, before: %s",
+				healthy.p50, during.p50, healthy.p95, during.p95, during.failed*100, tt.what, during.growth, healthy.growth)
+			x.recover(nominal)
+
+			if during.p95 < 1.5*nominal.p95 && during.failed == 0 {
+				t.Errorf("p95 %.1f ms, without it %.1f ms: it does no harm", during.p95, nominal.p95)
+			}
+			if tt.claim == nil {
+				return
+			}
+			own := during.growth[tt.culprit]
+			if want := max(tt.least, tt.rise*healthy.growth[tt.culprit]); own < want {
+				t.Errorf("%s of %s, per request: %.2f, want at least %.2f", tt.what, tt.culprit, own, want)
+			}
+			for _, other := range tt.others {
+				if n := during.growth[other]; 2*n > own {
+					t.Errorf("%s of %s, per request: %.2f, want far less than the %.2f of the culprit, %s", tt.what, other, n, own, tt.culprit)
+				}
+			}
+		})
+	}
+}
+
+// TestRefused: a fault that cannot be is refused before anything is changed.
+func TestRefused(t *testing.T) {
+	x := upTrio(t)
+	tests := []struct {
+		fault campaign.Fault
+		want  string
+	}{
+		{campaign.Fault{Cause: "sharks", Culprit: "back", Intensity: 1}, "no such cause"},
+		{campaign.Fault{Cause: campaign.CauseCPU, Culprit: "db", Intensity: 1}, `no service "db"`},
+		{campaign.Fault{Cause: campaign.CauseCPU, Culprit: "back"}, "intensity 0"},
+		{campaign.Fault{Cause: campaign.CauseCPU, Culprit: "back", Intensity: 1.5}, "intensity 1.5"},
+		{campaign.Fault{Cause: campaign.CauseCycle, Culprit: "back", Intensity: 1}, "no circle"},
+		{campaign.Fault{Cause: campaign.CauseCycle, Culprit: "front", Peers: []string{"back", "middle"}, Intensity: 1}, "no circle"},
+		{campaign.Fault{Cause: campaign.CauseMemoryCapacity, Culprit: "front", Intensity: 1}, "nothing to lose"},
+		{campaign.Fault{Cause: campaign.CauseNetworkFailure, Culprit: "back", Intensity: 1}, "leave the culprit out"},
+		{campaign.Fault{Cause: campaign.CauseLoadSpike, Intensity: 1}, "load generator"},
 	}
 	for _, tt := range tests {
-		nominal := x.observe(180)
-		i, err := Prepare(t.Context(), x.bed, campaign.Fault{Cause: tt.cause, Culprit: tt.culprit, Intensity: tt.intensity})
-		if err != nil {
-			t.Errorf("Prepare(%s) = %v", tt.cause, err)
-			continue
+		if _, err := Prepare(t.Context(), x.bed, tt.fault); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("Prepare(%+v) = %v, want an error with %q", tt.fault, err, tt.want)
 		}
-		if err := i.Start(t.Context()); err != nil {
-			t.Errorf("Start(%s) = %v", tt.cause, err)
-			continue
+	}
+
+	slow := campaign.Fault{Cause: campaign.CauseSlowDependency, Culprit: "back", Intensity: 1}
+	first, err := Prepare(t.Context(), x.bed, slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Prepare(t.Context(), x.bed, slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "one at a time") {
+		t.Errorf("Start of a second fault = %v, want a refusal", err)
+	}
+	if err := Clear(t.Context(), x.bed); err == nil {
+		t.Error("Clear took away the fault of somebody who is alive")
+	}
+	if x.stats()["back"].Fault == nil {
+		t.Error("the first fault has gone")
+	}
+	// An injector that is told to stop has to end what it began.
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := first.Stop(over); err != nil {
+		t.Error(err)
+	}
+	if f := x.stats()["back"].Fault; f != nil {
+		t.Errorf("fault after Stop: %+v, want none", f)
+	}
+}
+
+// TestKilled kills the injector in the middle of each kind of fault. The next one
+// ends what it left.
+func TestKilled(t *testing.T) {
+	x := upTrio(t)
+	x.load()
+	x.take(60)
+	for _, cause := range []campaign.Cause{
+		campaign.CauseCPU, campaign.CauseCPULimit, campaign.CauseNetworkShaping, campaign.CauseNetworkLoss,
+		campaign.CauseNetworkFailure, campaign.CauseMemoryCapacity, campaign.CauseDisk, campaign.CauseLock,
+	} {
+		culprit := "back"
+		if cause == campaign.CauseNetworkFailure {
+			culprit = ""
 		}
-		during := x.observe(300)
-		if err := i.Stop(context.Background()); err != nil {
-			t.Errorf("Stop(%s) = %v", tt.cause, err)
+		clean := x.settings()
+		x.killInjector(campaign.Fault{Cause: cause, Culprit: culprit, Intensity: 0.5})
+		if got := x.settings(); got == clean {
+			t.Errorf("%s: nothing differs while it lasts: the test sees too little", cause)
 		}
-		t.Logf("%-17s p50 %6.1f -> %6.1f ms  p95 %6.1f -> %6.1f ms  failed %3d  at front %5.2f -> %6.2f  middle %5.2f -> %6.2f  back %5.2f -> %6.2f",
-			tt.cause, nominal.p50, during.p50, nominal.p95, during.p95, during.failed,
-			nominal.at["front"], during.at["front"], nominal.at["middle"], during.at["middle"], nominal.at["back"], during.at["back"])
-		x.recover(nominal)
+		if err := Clear(t.Context(), x.bed); err != nil {
+			t.Errorf("Clear(%s) = %v", cause, err)
+		}
+		if got := x.settings(); got != clean {
+			t.Errorf("after %s:\n%s\nwant\n%s", cause, got, clean)
+		}
 	}
 }

@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		if cfg, err = tier.LoadConfig(os.Args[3]); err == nil {
 			err = tier.Main(context.Background(), cfg)
 		}
+	case len(os.Args) == 5 && os.Args[1] == "inject":
+		err = injectForever(os.Args[2], os.Args[3], os.Args[4])
 	case len(os.Args) >= 5 && os.Args[1] == "antagonist":
 		cfg := AntagonistConfig{Kind: os.Args[2]}
 		flags := os.Args[3:]

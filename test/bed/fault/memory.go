@@ -14,21 +14,22 @@ import (
 	"seer/test/bed/host"
 )
 
-// memoryAntagonist lets a container stream through memory. It runs only when a
-// CPU would be idle: what it takes from the others is bandwidth and cache, not
-// CPU time.
+// memoryAntagonist lets a container stream through memory. It has the smallest
+// weight, so that it runs when a CPU would be idle: what it takes from the others
+// is bandwidth and cache, and hardly any CPU time.
 type memoryAntagonist struct{ target }
 
 func (e *memoryAntagonist) prepare(context.Context) error { return nil }
 
 func (e *memoryAntagonist) start(ctx context.Context) error {
-	_, err := e.antagonist(ctx, AntagonistMemory)
-	return err
+	job, err := e.antagonist(ctx)
+	if err != nil {
+		return err
+	}
+	return setLowestWeight(job.Container.Cgroup)
 }
 
-func (e *memoryAntagonist) stop(ctx context.Context) error {
-	return e.bed.StopJob(ctx, AntagonistMemory)
-}
+func (e *memoryAntagonist) stop(ctx context.Context) error { return e.calm(ctx) }
 
 // memoryLimit limits the culprit's memory to less than its working set. What a
 // program cannot give back is left to it, so that it becomes slow and is not

@@ -63,7 +63,7 @@ func (e *shaping) prepare(ctx context.Context) (err error) {
 	})
 	for i, used := range e.bytesPerSecond {
 		// A link that is a little faster than the mean makes bursts wait.
-		e.bytesPerSecond[i] = max(minRate, used*share(e.fault.Intensity, 1.5, 0.5))
+		e.bytesPerSecond[i] = max(minRate, used*share(e.fault.Intensity, 2, 0.5))
 	}
 	return err
 }
@@ -106,9 +106,9 @@ type packetLoss struct{ target }
 func (e *packetLoss) prepare(context.Context) error { return nil }
 
 func (e *packetLoss) start(ctx context.Context) error {
-	perMille := max(1, int(share(e.fault.Intensity, 0, 100)))
+	perMille := int(share(e.fault.Intensity, 10, 100))
 	return e.each(func(c *bed.Container) error {
-		return addRules(ctx, c, fmt.Sprintf("numgen random mod 1000 < %d drop", perMille), "input", "output")
+		return addRules(ctx, c, fmt.Sprintf("numgen random mod 1000 < %d counter drop", perMille), "input", "output")
 	})
 }
 
@@ -128,7 +128,7 @@ func (e *packetFilter) prepare(ctx context.Context) (err error) {
 		return linkCounter(c, func(s *netlink.LinkStatistics) uint64 { return s.RxPackets })
 	})
 	for i, used := range e.packetsPerSecond {
-		e.packetsPerSecond[i] = max(1, used*share(e.fault.Intensity, 1.1, 0.6))
+		e.packetsPerSecond[i] = max(1, used*share(e.fault.Intensity, 1.15, 0.75))
 	}
 	return err
 }
@@ -137,7 +137,7 @@ func (e *packetFilter) start(ctx context.Context) error {
 	i := -1
 	return e.each(func(c *bed.Container) error {
 		i++
-		return addRules(ctx, c, fmt.Sprintf("limit rate over %.0f/second burst 5 packets drop", e.packetsPerSecond[i]), "input")
+		return addRules(ctx, c, fmt.Sprintf("limit rate over %.0f/second burst 5 packets counter drop", e.packetsPerSecond[i]), "input")
 	})
 }
 
