@@ -32,16 +32,13 @@ func (a *Arrivals) Next() (atUS int64, request int, ok bool) {
 		// while, and some are passed over.
 		bound, untilUS := a.plan.Load.bound(a.atUS)
 		next := a.atUS + float64(exponential(a.rng)*1e6)/bound
+		if a.atUS = min(next, untilUS); a.atUS >= a.endUS {
+			return 0, 0, false
+		}
 		if next >= untilUS {
 			// Beyond, the rate may be higher. Nothing is lost by drawing again
 			// from there: the process has no memory.
-			if a.atUS = untilUS; a.atUS >= a.endUS {
-				return 0, 0, false
-			}
 			continue
-		}
-		if a.atUS = next; next >= a.endUS {
-			return 0, 0, false
 		}
 		if float64(a.rng.Float64()*bound) < a.plan.Rate(next/1000) {
 			return int64(next), a.kind(), true
@@ -61,19 +58,8 @@ func (a *Arrivals) kind() int {
 
 // bound returns a rate that is not exceeded from atUS to untilUS.
 func (l *Load) bound(atUS float64) (rate, untilUS float64) {
-	rate, untilUS = l.Base, atUS+1e12
-	for i := range l.Bursts {
-		b := &l.Bursts[i]
-		onset, end := float64(b.OnsetMS)*1000, float64(b.EndMS)*1000
-		switch {
-		case atUS < onset:
-			untilUS = min(untilUS, onset)
-		case atUS < end:
-			rate *= max(1, b.Factor)
-			untilUS = min(untilUS, end)
-		}
-	}
-	return rate * (1 + l.Swing), untilUS
+	factor, untilMS := l.level(atUS / 1000)
+	return l.Base * factor * (1 + l.Swing), untilMS * 1000
 }
 
 // exponential draws from the exponential distribution of mean 1 by von

@@ -1,7 +1,9 @@
 package campaign
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -37,19 +39,50 @@ const (
 	burstHighest  = 1.8
 )
 
-// Burst is a time during which the rate is multiplied.
-type Burst struct {
-	OnsetMS, EndMS int64
-	Factor         float64
-}
-
 // Load is the rate at which users send requests, over time.
 type Load struct {
 	Base     float64 // requests per second
 	Swing    float64 // the day's highest and lowest rate differ from Base by this share
 	PeriodMS int64   // of a day, 0: none
 	PhaseMS  int64   // how far the first day has come when the campaign begins
-	Bursts   []Burst // of the spiky shape and of load spikes; by onset
+	Levels   []Level // bursts of the spiky shape, and load spikes; by time
+}
+
+// Level multiplies the rate from a time on, until the next one.
+type Level struct {
+	FromMS int64
+	Factor float64
+}
+
+// burst is a time during which the rate is multiplied.
+type burst struct {
+	onsetMS, endMS int64
+	factor         float64
+}
+
+// levels returns what bursts come to that may overlap.
+func levels(bursts []burst) []Level {
+	var edges []int64
+	for _, b := range bursts {
+		edges = append(edges, b.onsetMS, b.endMS)
+	}
+	slices.Sort(edges)
+	slices.SortStableFunc(bursts, func(a, b burst) int { return cmp.Compare(a.onsetMS, b.onsetMS) })
+	var out []Level
+	var active []burst
+	next := 0
+	for _, at := range slices.Compact(edges) {
+		for ; next < len(bursts) && bursts[next].onsetMS <= at; next++ {
+			active = append(active, bursts[next])
+		}
+		active = slices.DeleteFunc(active, func(b burst) bool { return b.endMS <= at })
+		factor := 1.0
+		for _, b := range active {
+			factor *= b.factor
+		}
+		out = append(out, Level{at, factor})
+	}
+	return out
 }
 
 // Rate returns the rate at a time, in requests per second.
@@ -57,7 +90,8 @@ type Load struct {
 // Products are converted explicitly: some CPUs would else fuse them with the
 // next addition, and round differently from others.
 func (l *Load) Rate(tMS float64) float64 {
-	rate := l.Base * l.burst(tMS)
+	factor, _ := l.level(tMS)
+	rate := l.Base * factor
 	if l.PeriodMS > 0 {
 		rate *= l.day(tMS)
 	}
@@ -78,29 +112,32 @@ func (l *Load) day(tMS float64) float64 {
 	return 1 + float64(sign*float64(l.Swing*wave))
 }
 
-// burst returns the product of the bursts under way.
-func (l *Load) burst(tMS float64) float64 {
-	factor := 1.0
-	for i := range l.Bursts {
-		b := &l.Bursts[i]
-		if float64(b.OnsetMS) > tMS {
-			break
+// level returns the factor of a time, and when it changes next.
+func (l *Load) level(tMS float64) (factor, untilMS float64) {
+	i, _ := slices.BinarySearchFunc(l.Levels, tMS, func(v Level, t float64) int {
+		if float64(v.FromMS) <= t {
+			return -1
 		}
-		if tMS < float64(b.EndMS) {
-			factor *= b.Factor
-		}
+		return 1
+	})
+	factor, untilMS = 1, math.Inf(1)
+	if i > 0 {
+		factor = l.Levels[i-1].Factor
 	}
-	return factor
+	if i < len(l.Levels) {
+		untilMS = float64(l.Levels[i].FromMS)
+	}
+	return factor, untilMS
 }
 
 // spiky draws the bursts of the spiky shape.
-func spiky(rng *rand.Rand, duration time.Duration) []Burst {
-	var out []Burst
+func spiky(rng *rand.Rand, duration time.Duration) []burst {
+	var out []burst
 	for t := int64(0); ; {
 		t += memoryless(rng, burstGap)
-		b := Burst{OnsetMS: t, Factor: between(rng, burstLowest, burstHighest)}
+		b := burst{onsetMS: t, factor: between(rng, burstLowest, burstHighest)}
 		t += int64(between(rng, float64(burstShortest.Milliseconds()), float64(burstLongest.Milliseconds())))
-		if b.EndMS = t; t >= duration.Milliseconds() {
+		if b.endMS = t; t >= duration.Milliseconds() {
 			return out
 		}
 		out = append(out, b)

@@ -51,19 +51,26 @@ func NewPlan(app *topology.App, seed uint64, duration time.Duration, o PlanOptio
 	p := &Plan{App: app, Seed: seed, Duration: duration, Options: o}
 	p.Load = Load{Base: o.Rate}
 	loadRand := stream(seed, streamLoad)
+	var bursts []burst
 	switch o.Shape {
 	case ShapeDiurnal:
 		p.Load.Swing = o.Swing
 		p.Load.PeriodMS = o.Period.Milliseconds()
 		p.Load.PhaseMS = loadRand.Int64N(p.Load.PeriodMS)
 	case ShapeSpiky:
-		p.Load.Bursts = spiky(loadRand, duration)
+		bursts = spiky(loadRand, duration)
 	}
 	if !o.NoFaults {
 		if err := p.drawFaults(); err != nil {
 			return nil, err
 		}
 	}
+	for _, f := range p.Faults {
+		if f.Cause == CauseLoadSpike {
+			bursts = append(bursts, burst{f.OnsetMS, f.EndMS, 1 + float64(f.Intensity*(o.Spike-1))})
+		}
+	}
+	p.Load.Levels = levels(bursts)
 	return p, nil
 }
 
@@ -120,12 +127,6 @@ func (p *Plan) drawFaults() error {
 		}
 		p.Faults = append(p.Faults, f)
 	}
-	for _, f := range p.Faults {
-		if f.Cause == CauseLoadSpike {
-			p.Load.Bursts = append(p.Load.Bursts, Burst{f.OnsetMS, f.EndMS, 1 + float64(f.Intensity*(o.Spike-1))})
-		}
-	}
-	slices.SortStableFunc(p.Load.Bursts, func(a, b Burst) int { return int(a.OnsetMS - b.OnsetMS) })
 	return nil
 }
 
