@@ -76,9 +76,9 @@ func fit(ctx context.Context, from, out string, o calibrate.Options, stdout io.W
 		return err
 	}
 	m := report.Machine
-	fmt.Fprintf(stdout, "users: p50 %.1f ms, fitted %.1f; p99 %.1f ms, fitted %.1f, at %.0f requests/s\nmessages: %v CPU to receive, %v to send, %v on the way\n%s\n",
+	fmt.Fprintf(stdout, "users: p50 %.1f ms, fitted %.1f; p99 %.1f ms, fitted %.1f, at %.0f requests/s\nthreads waiting for a CPU: %.3f, fitted %.3f\nmessages: %v CPU to receive, %v to send, %v of the host; %v on the way\n%s\n",
 		report.P50/1e3, report.FittedP50/1e3, report.P99/1e3, report.FittedP99/1e3, report.Rate,
-		m.Receive, m.Send, m.Hop, out)
+		report.Ready, report.FittedReady, m.Receive, m.Send, m.Kernel, m.Hop, out)
 	return nil
 }
 

@@ -120,6 +120,11 @@ func (s *Simulation) advance(i int32, t *task) {
 				s.tasks.release(i)
 			}
 			return
+		case opKernel:
+			if !s.burn(i, t, c) {
+				s.tasks.release(i)
+			}
+			return
 		case opSpin:
 			t.left = quantum
 			s.ready(i, t)

@@ -37,10 +37,11 @@ func (v *service) slot(callee int32) int32 {
 	return int32(len(v.callees) - 1)
 }
 
-// container is one replica of a service, an antagonist, or (number 0) the users.
+// container is one replica of a service or an antagonist. Number 0 is the users,
+// then comes the kernel of each host.
 type container struct {
 	name    string
-	service int32 // none: an antagonist's, or the users
+	service int32 // none: of an antagonist or a kernel
 	host    int32
 	users   bool // takes no time and no CPU
 	from    int64

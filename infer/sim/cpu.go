@@ -51,6 +51,7 @@ type host struct {
 	crowded          groups // the same, of those that share their CPUs with an antagonist
 	spins            int32  // antagonists' threads
 
+	kernel  int64 // CPU time that the kernel owes, ns
 	receive int64 // when the receive backlog will be empty, ns
 	nic     int64 // when the NIC will have sent everything, ns
 	down    int32 // faults that stop its links
@@ -110,6 +111,23 @@ func (s *Simulation) offer(group int32, g *container) {
 	} else {
 		s.pushGroup(&h.groups, group)
 	}
+}
+
+// kernelBurst is how much work the kernel of a host gathers before it takes a
+// CPU for it: a softirq does many packets, and so many events less.
+const kernelBurst = 100e3
+
+// kernelWork makes the kernel of a host work for a message, as one more group.
+func (s *Simulation) kernelWork(on int32) {
+	h := &s.hosts[on]
+	h.kernel += s.costs.Kernel
+	if h.kernel < kernelBurst {
+		return
+	}
+	i, t := s.tasks.new()
+	t.container, t.pc, t.debt = 1+on, pcKernel, h.kernel
+	h.kernel = 0
+	s.advance(i, t)
 }
 
 // dispatch gives idle CPUs to groups, one thread at a time in turn. Groups in

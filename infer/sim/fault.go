@@ -20,9 +20,9 @@ type fault struct {
 	campaign.Fault
 	culprit    int32 // service; none: the host
 	peers      []int32
-	antagonist int32 // container; none
-	streams    int32 // disk requests that the antagonist keeps outstanding, on all hosts
-	round      int32 // of a cycle: the step that goes on or not; none
+	antagonist int32   // container; none
+	streams    int32   // disk requests that the antagonist keeps outstanding, on all hosts
+	rounds     []int32 // of a cycle: the steps that go on or not
 	on         bool
 }
 
@@ -43,7 +43,7 @@ func (s *Simulation) serviceNamed(name string) int32 {
 }
 
 func (s *Simulation) addFault(spec campaign.Fault) error {
-	f := fault{Fault: spec, culprit: none, antagonist: none, round: none}
+	f := fault{Fault: spec, culprit: none, antagonist: none}
 	if spec.Cause.Class() == "" {
 		return fmt.Errorf("there is no such cause")
 	}
@@ -87,7 +87,7 @@ func (s *Simulation) AddFault(f campaign.Fault) error {
 	if err := s.addFault(f); err != nil {
 		return fmt.Errorf("fault %d (%s): %w", f.ID, f.Cause, err)
 	}
-	s.sampler.grow(len(s.containers) - 1)
+	s.sampler.grow(len(s.visible()))
 	return nil
 }
 
@@ -204,8 +204,8 @@ func (s *Simulation) faultEnds(i int32) {
 	case campaign.CauseDisk:
 	default:
 		v := &s.services[f.culprit]
-		if f.round != none {
-			s.programs.ops[f.round].chance = 0
+		for _, step := range f.rounds {
+			s.programs.ops[step].chance = 0 // those under way end, too
 		}
 		for _, n := range v.containers {
 			c := s.containers[n]
@@ -291,24 +291,21 @@ func (c *compiler) deadlock(share float64, between int64) {
 // cycle gives the three services of a cycle an endpoint each that calls the next
 // one. The culprit ends it, after a number of rounds that grows with intensity.
 func (s *Simulation) cycle(c *compiler, f *fault, v *service) {
-	round := []int32{f.culprit, f.peers[0], f.peers[1]}
-	for _, n := range round {
-		s.cycleEntry(n)
-	}
-	for k, n := range round {
-		next := round[(k+1)%3]
+	members := []int32{f.culprit, f.peers[0], f.peers[1]}
+	f.rounds = nil
+	for k, n := range members {
+		next := members[(k+1)%3]
 		at := &compiler{programs: s.programs, service: &s.services[n], place: c.place + ":" + s.services[n].name}
 		s.programs.endpoints[s.cycleEntry(n)] = endpoint{service: n, pc: at.here()}
 		at.emit(op{kind: opCPU, dist: distExponential, amount: 20e3})
-		skip := none
+		chance := chanceOf(1)
 		if k == 0 {
-			skip = at.emit(op{kind: opSkip, chance: chanceOf(0.5 + float64(0.48*f.Intensity))})
-			f.round = skip
+			chance = chanceOf(0.5 + float64(0.48*f.Intensity))
 		}
+		round := at.emit(op{kind: opSkip, chance: chance})
+		f.rounds = append(f.rounds, round)
 		at.emit(op{kind: opCall, service: next, entry: s.cycleEntry(next), slot: s.services[n].slot(next), timers: at.timersFor(time.Second)})
-		if skip != none {
-			at.ops[skip].jump = at.here()
-		}
+		at.ops[round].jump = at.here()
 		at.emit(op{kind: opEnd})
 		for _, replica := range s.services[n].containers {
 			s.shape(s.containers[replica], &s.services[n])

@@ -104,7 +104,7 @@ func busiest(t *testing.T, c Config, cause campaign.Cause) string {
 func firstToGrow(s *Simulation, calm, r *recorder, cause campaign.Cause) string {
 	const enough = 0.05 // request-seconds
 	tick := s.config.Tick.Seconds()
-	grown := make([]float64, len(s.containers)-1)
+	grown := make([]float64, len(s.visible()))
 	for k := int(onset / s.config.Tick); k < len(calm.ticks); k++ {
 		best := -1
 		for i, c := range s.Containers() {

@@ -77,6 +77,9 @@ func (s *Simulation) arriveNIC(i int32) {
 		s.arriveSocket(i, t)
 		return
 	}
+	if s.costs.Kernel > 0 {
+		s.kernelWork(to.host)
+	}
 	h := &s.hosts[to.host]
 	packets := 1 + bytes/segment
 	busy := h.receive

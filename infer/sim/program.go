@@ -28,6 +28,7 @@ const (
 	opResume                 // of a fault's program: go on with the endpoint's own
 	opAccepted               // a connection has been accepted
 	opSpin                   // an antagonist's thread goes on for ever
+	opKernel                 // the kernel has done its work
 )
 
 // op is one step of a program. The steps of all endpoints are in one slice.
@@ -62,7 +63,7 @@ const (
 	pcJoin
 	pcAccepted
 	pcSpin
-	firstPC
+	pcKernel
 )
 
 // maxOps bounds the programs of an application: repeats are unrolled.
@@ -86,7 +87,7 @@ const (
 
 func newPrograms() *programs {
 	return &programs{
-		ops:   []op{pcEnd: {kind: opEnd}, pcJoin: {kind: opJoin}, pcAccepted: {kind: opAccepted}, pcSpin: {kind: opSpin}},
+		ops:   []op{pcEnd: {kind: opEnd}, pcJoin: {kind: opJoin}, pcAccepted: {kind: opAccepted}, pcSpin: {kind: opSpin}, pcKernel: {kind: opKernel}},
 		dists: []*distribution{newDistribution(exponential), newDistribution(constant)},
 		cvs:   []float64{0, 0},
 	}

@@ -22,7 +22,7 @@ func (p *sampler) grow(containers int) {
 }
 
 func (s *Simulation) startSampling() {
-	s.sampler.grow(len(s.containers) - 1)
+	s.sampler.grow(len(s.visible()))
 	s.planPass()
 }
 
@@ -46,7 +46,7 @@ func (s *Simulation) pass() {
 		s.hosts[i].mem.contend(s.now-p.at, s.memBandwidth)
 	}
 	p.at = s.now
-	for i, c := range s.containers[1:] {
+	for i, c := range s.visible() {
 		c.gauges[collector.QueueNICTx] = max(0, c.link.free-s.now) * unit / c.link.byteTime
 		for q := range c.gauges {
 			depth := c.gauges[q]
@@ -94,7 +94,7 @@ func (s *Simulation) endTick() {
 	p.number++
 	p.passes = 0
 	seconds := float64(s.config.Tick) / 1e9
-	for i, c := range s.containers[1:] {
+	for i, c := range s.visible() {
 		cells := &t.Cells[i]
 		for q := range cells {
 			s.readCell(&cells[q], c, collector.Queue(q), seconds)

@@ -66,7 +66,8 @@ type Costs struct {
 
 	HopLocal  time.Duration // one way between containers of a host, not CPU
 	HopRemote time.Duration // between hosts
-	Packet    time.Duration // of the host's softirq per packet received
+	Packet    time.Duration // of the host's softirq per packet, one after the other; no CPU time
+	Kernel    time.Duration // CPU time of the host per message received, in no container
 
 	RequestBytes int64
 	ReplyBytes   int64 // without what the steps add
@@ -84,7 +85,7 @@ type Costs struct {
 func DefaultCosts() Costs {
 	return Costs{
 		Receive: 30 * time.Microsecond, Send: 20 * time.Microsecond, Accept: 25 * time.Microsecond, Wake: 3 * time.Microsecond,
-		HopLocal: 12 * time.Microsecond, HopRemote: 40 * time.Microsecond, Packet: 1500 * time.Nanosecond,
+		HopLocal: 12 * time.Microsecond, HopRemote: 40 * time.Microsecond, Packet: 1500 * time.Nanosecond, Kernel: 8 * time.Microsecond,
 		RequestBytes: 256, ReplyBytes: 128,
 		LinkBytesPerSecond: 1.25e9, NICBytesPerSecond: 1.25e9,
 		MemoryBytesPerSecond: 20e9, CoreBytesPerSecond: 8e9,
@@ -132,9 +133,9 @@ type Simulation struct {
 
 // intCosts are Costs in ns.
 type intCosts struct {
-	Receive, Send, Accept, Wake, HopLocal, HopRemote, Packet, DiskLatency int64
-	RequestBytes, ReplyBytes                                              int64
-	LinkBytesPerSecond                                                    float64
+	Receive, Send, Accept, Wake, HopLocal, HopRemote, Packet, Kernel, DiskLatency int64
+	RequestBytes, ReplyBytes                                                      int64
+	LinkBytesPerSecond                                                            float64
 }
 
 // New returns a simulation at time zero.
@@ -144,7 +145,7 @@ func New(config Config) (*Simulation, error) {
 	}
 	costs := DefaultCosts()
 	if m := config.App.Machine; m != nil {
-		costs.Receive, costs.Send, costs.HopLocal = m.Receive, m.Send, m.Hop
+		costs.Receive, costs.Send, costs.HopLocal, costs.Kernel = m.Receive, m.Send, m.Hop, m.Kernel
 	}
 	if config.Costs != nil {
 		costs = *config.Costs
@@ -169,7 +170,7 @@ func New(config Config) (*Simulation, error) {
 		config: config, users: users{arrivals: config.Arrivals}, programs: newPrograms(), tasks: slab{free: none},
 		costs: intCosts{
 			Receive: int64(costs.Receive), Send: int64(costs.Send), Accept: int64(costs.Accept), Wake: int64(costs.Wake),
-			HopLocal: int64(costs.HopLocal), HopRemote: int64(costs.HopRemote), Packet: int64(costs.Packet), DiskLatency: int64(costs.DiskLatency),
+			HopLocal: int64(costs.HopLocal), HopRemote: int64(costs.HopRemote), Packet: int64(costs.Packet), Kernel: int64(costs.Kernel), DiskLatency: int64(costs.DiskLatency),
 			RequestBytes: costs.RequestBytes, ReplyBytes: costs.ReplyBytes, LinkBytesPerSecond: costs.LinkBytesPerSecond,
 		},
 		nicByteTime:  byteTime(costs.NICBytesPerSecond),
@@ -181,6 +182,10 @@ func New(config Config) (*Simulation, error) {
 	s.services = []service{{name: "", entries: map[string]int32{}}} // the users
 	_, users := s.newContainer("", 0, int32(len(s.hosts)-1))
 	users.users = true
+	for h := range config.Hosts {
+		_, kernel := s.newContainer("", none, int32(h))
+		kernel.cpu.threads = int32(config.Cores)
+	}
 	if err := s.install(config.App); err != nil {
 		return nil, err
 	}
@@ -242,10 +247,14 @@ func (s *Simulation) Now() time.Duration { return time.Duration(s.now) }
 // Events returns how many events have happened.
 func (s *Simulation) Events() uint64 { return s.handled }
 
+// visible are the containers that ticks have rows of: all but the users, and the
+// kernel of each host.
+func (s *Simulation) visible() []*container { return s.containers[1+s.config.Hosts:] }
+
 // Containers returns the rows of every tick. Updates append to them.
 func (s *Simulation) Containers() []Container {
-	out := make([]Container, 0, len(s.containers)-1)
-	for _, c := range s.containers[1:] {
+	out := make([]Container, 0, len(s.visible()))
+	for _, c := range s.visible() {
 		name := ""
 		if c.service != none {
 			name = s.services[c.service].name

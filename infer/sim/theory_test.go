@@ -72,7 +72,7 @@ func queueing(t *testing.T, description string, cores int, dist int32, duration 
 		t.Fatal(err)
 	}
 	for i := range s.Containers() {
-		w := waits[i+1]
+		w := waits[len(s.containers)-len(s.visible())+i]
 		slices.Sort(w)
 		depth = append(depth, d.sum[i]/float64(d.ticks))
 		p99 = append(p99, float64(w[len(w)*99/100])/1e6)

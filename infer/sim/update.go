@@ -23,7 +23,7 @@ func (s *Simulation) Update(app *topology.App) error {
 	if err := s.install(app); err != nil {
 		return fmt.Errorf("update at %v: %w", s.Now(), err)
 	}
-	s.sampler.grow(len(s.containers) - 1)
+	s.sampler.grow(len(s.visible()))
 	return nil
 }
 
@@ -122,7 +122,7 @@ func (s *Simulation) setReplicas(i int32, names []string) {
 	}
 	v.containers = slices.Clone(v.containers[:min(len(names), len(v.containers))])
 	for len(v.containers) < len(names) {
-		host := int32((len(s.containers) - 1) % s.config.Hosts)
+		host := int32(len(s.visible()) % s.config.Hosts)
 		n, _ := s.newContainer(names[len(v.containers)], i, host)
 		v.containers = append(v.containers, n)
 	}

@@ -30,6 +30,7 @@ type Machine struct {
 	Receive time.Duration `yaml:"receive"` // CPU time to read and decode one
 	Send    time.Duration `yaml:"send"`    // CPU time to encode and write one
 	Hop     time.Duration `yaml:"hop"`     // one way between containers of a host, no CPU time of theirs
+	Kernel  time.Duration `yaml:"kernel"`  // CPU time of the host for one, outside of all containers
 
 	Line int `yaml:"-"` // in the file, for messages
 }

@@ -126,6 +126,7 @@ func (a *App) validateUsers(ps *Problems) {
 		within(ps, m.Line, "machine: receive", m.Receive, 0, time.Second)
 		within(ps, m.Line, "machine: send", m.Send, 0, time.Second)
 		within(ps, m.Line, "machine: hop", m.Hop, 0, time.Second)
+		within(ps, m.Line, "machine: kernel", m.Kernel, 0, time.Second)
 	}
 }
 

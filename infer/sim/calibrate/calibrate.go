@@ -37,6 +37,8 @@ const (
 type Report struct {
 	Rate     float64 // requests per second that were measured
 	Services []ServiceFit
+	// Threads that wait for a CPU, measured and simulated.
+	Ready, FittedReady float64
 	// Users' latency, measured and simulated, us.
 	P50, FittedP50 float64
 	P99, FittedP99 float64
@@ -94,7 +96,7 @@ func Fit(ctx context.Context, dir *campaign.Dir, o Options) (*topology.App, *Rep
 		if round > o.Rounds/2 {
 			gain = 0.3 // what is left is chance
 		}
-		f.adjust(gain, round >= o.Rounds/3)
+		f.adjust(gain, round >= o.Rounds/3, round >= o.Rounds/2)
 	}
 	if err := f.simulate(uint64(o.Rounds)); err != nil {
 		return nil, nil, err
@@ -139,7 +141,7 @@ func (f *fit) begin() {
 		return
 	}
 	costs := sim.DefaultCosts()
-	m := &topology.Machine{Receive: costs.Receive, Send: costs.Send, Hop: costs.HopLocal}
+	m := &topology.Machine{Receive: costs.Receive, Send: costs.Send, Hop: costs.HopLocal, Kernel: costs.Kernel}
 	for _, s := range f.app.Services {
 		v := f.want.services[s.Name]
 		if v == nil || v.answered < calm || v.calls > 0 || v.own() <= 0 {
@@ -176,8 +178,10 @@ func (f *fit) simulate(seed uint64) error {
 }
 
 // adjust changes what the last simulation had wrong. The spread follows the means:
-// it is no use before those are about right.
-func (f *fit) adjust(gain float64, spreadToo bool) {
+// it is no use before those are about right. The time on the way is the small
+// difference of large depths, which passes know about; at the end the users' median
+// makes it exact.
+func (f *fit) adjust(gain float64, spreadToo, medianToo bool) {
 	for _, s := range f.app.Services {
 		want, got := f.want.services[s.Name], f.got.services[s.Name]
 		if want == nil || got == nil || want.answered < calm || got.answered < calm {
@@ -187,7 +191,18 @@ func (f *fit) adjust(gain float64, spreadToo bool) {
 	}
 	entries := f.app.Entries()
 	m := f.app.Machine
-	m.Hop = max(time.Microsecond, m.Hop+time.Duration((f.want.hop(entries)-f.got.hop(entries))*gain*1e9))
+	if medianToo {
+		m.Hop = time.Duration(float64(m.Hop) * min(max(math.Pow(f.want.percentile(50)/f.got.percentile(50), 5*gain), 0.7), 1.4))
+	} else {
+		m.Hop += time.Duration((f.want.hop(entries) - f.got.hop(entries)) * gain * 1e9)
+	}
+	m.Hop = min(max(m.Hop, time.Microsecond), 10*time.Millisecond)
+	// What runs outside of all containers, the users' program included, shows in
+	// how long threads wait for a CPU.
+	if want, got := f.want.ready(), f.got.ready(); want > 0 && got > 0 {
+		step := math.Pow(min(max(want/got, 0.3), 3), gain/2)
+		m.Kernel = min(max(time.Duration(float64(m.Kernel)*step), 100*time.Nanosecond), time.Millisecond)
+	}
 	if spreadToo {
 		wantTail := f.want.percentile(99) / f.want.percentile(50)
 		gotTail := f.got.percentile(99) / f.got.percentile(50)
@@ -276,6 +291,7 @@ func (f *fit) report() *Report {
 	r := &Report{
 		Rate: f.rate, P50: f.want.percentile(50), P99: f.want.percentile(99),
 		FittedP50: f.got.percentile(50), FittedP99: f.got.percentile(99), Machine: *f.app.Machine,
+		Ready: f.want.ready(), FittedReady: f.got.ready(),
 	}
 	for name, want := range f.want.services {
 		got := f.got.services[name]

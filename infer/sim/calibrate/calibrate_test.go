@@ -36,7 +36,7 @@ func other(t *testing.T) *topology.App {
 			})
 		}
 	}
-	app.Machine = &topology.Machine{Receive: 60 * time.Microsecond, Send: 40 * time.Microsecond, Hop: 30 * time.Microsecond}
+	app.Machine = &topology.Machine{Receive: 60 * time.Microsecond, Send: 40 * time.Microsecond, Hop: 30 * time.Microsecond, Kernel: 25 * time.Microsecond}
 	return app
 }
 
@@ -102,12 +102,13 @@ func TestFit(t *testing.T) {
 	if compared < 10 {
 		t.Errorf("%d services were seen often enough to be compared, want 10", compared)
 	}
+	near("threads that wait, thousandths", report.FittedReady*1000, report.Ready*1000, 0.15)
 	near("p50, us", report.FittedP50, report.P50, 0.05)
 	near("p99, us", report.FittedP99, report.P99, 0.10)
 	t.Logf("%+v", report.Machine)
 
 	// It was fitted at 100 requests per second; what of other loads?
-	for _, rate := range []float64{50, 200, 300} {
+	for _, rate := range []float64{50, 150, 200} {
 		want50, want99 := latencies(t, truth, rate)
 		got50, got99 := latencies(t, app, rate)
 		t.Logf("%v/s: p50 %.0f us, want %.0f; p99 %.0f us, want %.0f", rate, got50, want50, got99, want99)

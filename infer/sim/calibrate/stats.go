@@ -13,6 +13,7 @@ import (
 // rates per second.
 type service struct {
 	outstanding, unread, downstream float64
+	ready                           float64 // threads that wait for a CPU
 	answered, calls                 float64
 }
 
@@ -63,6 +64,8 @@ func (v *service) add(q collector.Queue, mean, departures float64, ns int64) {
 		v.answered += departures
 	case collector.QueueUnreadRequests:
 		v.unread += mean * weight
+	case collector.QueueRun:
+		v.ready += mean * weight
 	case collector.QueueDownstream:
 		v.downstream += mean * weight
 		v.calls += departures
@@ -77,6 +80,7 @@ func (s *stats) finish() {
 	for _, v := range s.services {
 		v.outstanding /= s.seconds
 		v.unread /= s.seconds
+		v.ready /= s.seconds
 		v.downstream /= s.seconds
 		v.answered /= s.seconds
 		v.calls /= s.seconds
@@ -107,6 +111,15 @@ func (s *stats) hop(entries []string) float64 {
 		return 0
 	}
 	return max(0, wait/calls/2)
+}
+
+// ready is how many threads wait for a CPU.
+func (s *stats) ready() float64 {
+	sum := 0.0
+	for _, v := range s.services {
+		sum += v.ready
+	}
+	return sum
 }
 
 // Request is part of sim.Sink.

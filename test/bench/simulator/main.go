@@ -33,7 +33,7 @@ import (
 func main() {
 	var (
 		cluster  = flag.Duration("cluster", time.Hour, "simulated time of the cluster; 0: leave it out")
-		rate     = flag.Float64("cluster-rate", 2000, "requests per second of the cluster")
+		rate     = flag.Float64("cluster-rate", 5000, "requests per second of the cluster")
 		replicas = flag.Int("replicas", 109, "of every service of the Social Network in the cluster: 37 containers each")
 		dir      = flag.String("dir", "", "where to write (default a temporary directory)")
 	)
