@@ -29,8 +29,10 @@ func createFrames(path string, m magic) (*appender, error) {
 		return nil, err
 	}
 	a := newAppender(f)
-	a.w.Write(appendFileHeader(nil, m))
-	if err := a.flush(); err != nil {
+	if _, err = a.w.Write(appendFileHeader(nil, m)); err == nil {
+		err = a.flush()
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}

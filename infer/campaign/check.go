@@ -201,10 +201,8 @@ func (c *checker) comparePlan() {
 }
 
 func (f *Fault) equal(g *Fault) bool {
-	a, b := *f, *g
-	a.Peers, b.Peers = nil, nil
-	return slices.Equal(f.Peers, g.Peers) && a.ID == b.ID && a.OnsetMS == b.OnsetMS && a.EndMS == b.EndMS &&
-		a.Cause == b.Cause && a.Culprit == b.Culprit && a.Antagonist == b.Antagonist && a.Intensity == b.Intensity
+	return f.ID == g.ID && f.OnsetMS == g.OnsetMS && f.EndMS == g.EndMS && f.Cause == g.Cause && f.Culprit == g.Culprit &&
+		f.Antagonist == g.Antagonist && f.Intensity == g.Intensity && slices.Equal(f.Peers, g.Peers)
 }
 
 // interrupted tells whether any of [from, to) was not run.

@@ -46,7 +46,7 @@ func (c *checker) checkSamples() {
 	}
 	for {
 		var fm frame
-		if err := fr.next(&fm); err == io.EOF {
+		if err := fr.next(&fm); errors.Is(err, io.EOF) {
 			break
 		} else if errors.Is(err, ErrCorrupt) {
 			c.add(Problem{File: samplesFile, Offset: fr.offset, Text: "damaged or cut off: what follows cannot be read"})

@@ -50,11 +50,11 @@ func FuzzFrames(f *testing.F) {
 		for {
 			var fm frame
 			err := r.next(&fm)
-			if err == io.EOF && r.offset != int64(len(data)) {
+			if errors.Is(err, io.EOF) && r.offset != int64(len(data)) {
 				t.Fatalf("ended at %d of %d bytes", r.offset, len(data))
 			}
 			if err != nil {
-				if err != io.EOF && !errors.Is(err, ErrCorrupt) {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, ErrCorrupt) {
 					t.Fatal(err)
 				}
 				break

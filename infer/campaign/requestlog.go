@@ -232,7 +232,7 @@ func logBounds(path string) ([]int64, error) {
 	for {
 		var fm frame
 		err := fr.next(&fm)
-		if err == io.EOF || errors.Is(err, ErrCorrupt) {
+		if errors.Is(err, io.EOF) || errors.Is(err, ErrCorrupt) {
 			break
 		}
 		if err != nil {

@@ -35,7 +35,7 @@ func Resume(dir string) (w *Writer, r *Resumed, err error) {
 	}
 	w, r = &Writer{dir: dir, manifest: *m}, &Resumed{}
 	if err := w.resume(r); err != nil {
-		w.closeFiles()
+		_ = w.closeFiles() // err says why
 		return nil, nil, fmt.Errorf("resume campaign %q: %w", dir, err)
 	}
 	return w, r, nil
@@ -62,7 +62,7 @@ func (w *Writer) resume(r *Resumed) (err error) {
 		if int(f.index) < len(stages) {
 			stages[f.index].end = f.last
 		}
-		r.LastMS = max(r.LastMS, f.last/int64(time.Millisecond))
+		r.LastMS = max(r.LastMS, ceil(f.last, int64(time.Millisecond)))
 	})
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (w *Writer) reopenFrames(name string, m magic, r *Resumed, each func(*frame
 			each(&fm)
 		}
 	}
-	if err != io.EOF && !errors.Is(err, ErrCorrupt) || fr == nil {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, ErrCorrupt) || fr == nil {
 		f.Close()
 		return nil, err
 	}
@@ -137,13 +137,16 @@ func (w *Writer) cut(f *os.File, name string, whole int64, r *Resumed) error {
 	return err
 }
 
+// ceil divides and rounds up.
+func ceil(a, b int64) int64 { return (a + b - 1) / b }
+
 // lastRequest finds the end of the requests.
 func (w *Writer) lastRequest(r *Resumed) error {
 	for q, err := range readLog(w.path(requestLogFile)) {
 		if err != nil {
 			return err
 		}
-		r.LastMS = max(r.LastMS, (q.IntendedUS+q.LatencyUS)/1000)
+		r.LastMS = max(r.LastMS, ceil(q.IntendedUS+q.LatencyUS, 1000))
 	}
 	return nil
 }

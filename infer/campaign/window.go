@@ -77,7 +77,7 @@ func (d *Dir) frames(offset int64, decide func(*frame) choice, fn func(*frame) e
 			return v != skip
 		})
 		switch {
-		case stopped, err == io.EOF, errors.Is(err, ErrCorrupt) && !d.Manifest.Complete:
+		case stopped, errors.Is(err, io.EOF), errors.Is(err, ErrCorrupt) && !d.Manifest.Complete:
 			return nil
 		case err != nil:
 			return err

@@ -62,7 +62,7 @@ func Create(dir string, m Manifest, app *topology.App) (*Writer, error) {
 	}
 	w := &Writer{dir: dir, manifest: m.clone()}
 	if err := w.create(description); err != nil {
-		w.closeFiles()
+		_ = w.closeFiles() // err says why
 		for _, name := range []string{manifestFile, topologyFile, truthFile, requestLogFile, samplesFile} {
 			os.Remove(w.path(name))
 		}
@@ -207,6 +207,9 @@ func (w *Writer) Request(r Request) error {
 	if problems := r.problems(&w.manifest); len(problems) > 0 {
 		return fmt.Errorf("campaign %q: request at %d us: %s", w.dir, r.IntendedUS, problems[0])
 	}
+	if w.requests.err != nil {
+		return w.flushRequests() // says why; nothing more is kept
+	}
 	w.log.add(&r)
 	if !w.log.full() {
 		return nil
@@ -217,7 +220,9 @@ func (w *Writer) Request(r Request) error {
 // flushRequests hands the collected requests to the kernel.
 func (w *Writer) flushRequests() error {
 	if w.log.count > 0 {
-		w.requests.frame(w.log.frame())
+		if err := w.requests.frame(w.log.frame()); err != nil {
+			return fmt.Errorf("campaign %q: %w", w.dir, err)
+		}
 		w.log.reset()
 	}
 	if err := w.requests.flush(); err != nil {
