@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"cmp"
-	"container/heap"
 	"iter"
 	"math"
 	"slices"
@@ -95,20 +94,8 @@ type verdict struct {
 	atUS, latencyUS int64
 }
 
-// verdicts is a heap of those to come, earliest first.
-type verdicts []verdict
-
-func (h verdicts) Len() int { return len(h) }
-func (h verdicts) Less(i, j int) bool {
-	return h[i].atUS < h[j].atUS || h[i].atUS == h[j].atUS && h[i].latencyUS < h[j].latencyUS
-}
-func (h verdicts) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *verdicts) Push(v any)   { *h = append(*h, v.(verdict)) }
-func (h *verdicts) Pop() any {
-	last := len(*h) - 1
-	v := (*h)[last]
-	*h = (*h)[:last]
-	return v
+func (v *verdict) before(w *verdict) bool {
+	return v.atUS < w.atUS || v.atUS == w.atUS && v.latencyUS < w.latencyUS
 }
 
 // promise watches one percentile of one service.
@@ -117,7 +104,7 @@ type promise struct {
 	targetUS int64
 	least    int // requests in a window
 
-	coming verdicts
+	coming minHeap[verdict]
 	window []verdict // oldest first, from head
 	head   int
 	late   int
@@ -127,12 +114,14 @@ type promise struct {
 	worst   int64 // value of the percentile during the violation
 	looked  int64 // when it was last looked up
 	found   []Violation
-	scratch []int64
+	highest minHeap[int64] // kept for its memory
 }
 
 func newPromise(q QoS) *promise {
 	return &promise{
 		qos:      q,
+		coming:   minHeap[verdict]{less: (*verdict).before},
+		highest:  minHeap[int64]{less: func(a, b *int64) bool { return *a < *b }},
 		targetUS: int64(math.Round(q.TargetMS * 1000)),
 		least:    int(math.Ceil(1/(1-q.Percentile/100) - 1e-9)),
 	}
@@ -141,13 +130,13 @@ func newPromise(q QoS) *promise {
 func (p *promise) add(r *Request) {
 	// Every verdict up to now is known: later requests have later ones.
 	p.judge(r.IntendedUS)
-	heap.Push(&p.coming, verdict{r.IntendedUS + min(r.LatencyUS, p.targetUS), r.LatencyUS})
+	p.coming.push(verdict{r.IntendedUS + min(r.LatencyUS, p.targetUS), r.LatencyUS})
 }
 
 // judge takes the verdicts up to a time into the window, one by one.
 func (p *promise) judge(untilUS int64) {
-	for len(p.coming) > 0 && p.coming[0].atUS <= untilUS {
-		v := heap.Pop(&p.coming).(verdict)
+	for p.coming.len() > 0 && p.coming.least().atUS <= untilUS {
+		v := p.coming.pop()
 		p.window = append(p.window, v)
 		if v.latencyUS > p.targetUS {
 			p.late++
@@ -210,14 +199,21 @@ func (p *promise) rank(n int) int {
 	return int(math.Ceil(float64(p.qos.Percentile*float64(n))/100 - 1e-9))
 }
 
-// percentile returns the latency of a rank in the window.
+// percentile returns the latency of a rank in the window: the least of those
+// from that rank up, which are few where the percentile is high.
 func (p *promise) percentile(rank int) int64 {
-	p.scratch = p.scratch[:0]
-	for _, v := range p.window[p.head:] {
-		p.scratch = append(p.scratch, v.latencyUS)
+	window := p.window[p.head:]
+	p.highest.items = p.highest.items[:0]
+	for i := range window {
+		switch v := window[i].latencyUS; {
+		case p.highest.len() <= len(window)-rank:
+			p.highest.push(v)
+		case v > *p.highest.least():
+			p.highest.pop()
+			p.highest.push(v)
+		}
 	}
-	slices.Sort(p.scratch)
-	return p.scratch[rank-1]
+	return *p.highest.least()
 }
 
 func (p *promise) finish() []Violation {

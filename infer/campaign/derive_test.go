@@ -264,3 +264,30 @@ func BenchmarkViolations(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(requests)), "ns/request")
 }
+
+func TestPercentile(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, percentile := range []float64{50, 90, 99, 99.9} {
+		p := newPromise(QoS{Service: "web", Percentile: percentile, TargetMS: 20})
+		for range 100 {
+			n := p.least + rng.IntN(500)
+			var all []int64
+			p.window, p.head = nil, 3
+			for i := range n + p.head {
+				v := verdict{latencyUS: rng.Int64N(50)} // with equal ones
+				p.window = append(p.window, v)
+				if i >= p.head {
+					all = append(all, v.latencyUS)
+				}
+			}
+			slices.Sort(all)
+			rank := p.rank(n)
+			if got, want := p.percentile(rank), all[rank-1]; got != want {
+				t.Fatalf("p%v of %d: %d, want %d", percentile, n, got, want)
+			}
+			if exact := percentile / 100 * float64(n); float64(rank) < exact-1e-6 || float64(rank) > exact+1 {
+				t.Fatalf("rank of p%v of %d: %d", percentile, n, rank)
+			}
+		}
+	}
+}

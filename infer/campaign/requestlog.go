@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"iter"
 	"math"
 	"os"
-	"slices"
 )
 
 // While a campaign runs, its requests are appended to requests.log as they
@@ -188,32 +186,43 @@ func sortLog(path string, yield func(Request, error) bool) error {
 		return err
 	}
 	var fm frame
-	var pending []Request
+	var batch []Request
+	pending := minHeap[loggedRequest]{less: (*loggedRequest).before}
+	ended := 0
 	intern := make(map[string]string)
 	for i := range bounds {
 		if err := fr.next(&fm); err != nil {
 			return err
 		}
-		if pending, err = decodeRequests(pending, &fm, intern); err != nil {
+		if batch, err = decodeRequests(batch[:0], &fm, intern); err != nil {
 			return fmt.Errorf("%s at offset %d: %w", path, fm.offset, err)
 		}
-		// Stable: requests meant for one moment stay in the order in which they
-		// ended.
-		slices.SortStableFunc(pending, func(a, b Request) int { return cmp.Compare(a.IntendedUS, b.IntendedUS) })
+		for _, r := range batch {
+			pending.push(loggedRequest{r, ended})
+			ended++
+		}
 		bound := int64(math.MaxInt64)
 		if i+1 < len(bounds) {
 			bound = bounds[i+1]
 		}
-		n := 0
-		for n < len(pending) && pending[n].IntendedUS < bound {
-			if !yield(pending[n], nil) {
+		for pending.len() > 0 && pending.least().IntendedUS < bound {
+			if !yield(pending.pop().Request, nil) {
 				return nil
 			}
-			n++
 		}
-		pending = append(pending[:0], pending[n:]...)
 	}
 	return nil
+}
+
+// loggedRequest is a request and its place in the log: requests meant for one
+// moment stay in the order in which they ended.
+type loggedRequest struct {
+	Request
+	ended int
+}
+
+func (r *loggedRequest) before(s *loggedRequest) bool {
+	return r.IntendedUS < s.IntendedUS || r.IntendedUS == s.IntendedUS && r.ended < s.ended
 }
 
 // logBounds returns for each whole frame the lowest intended time in it and all

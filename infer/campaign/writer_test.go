@@ -277,3 +277,35 @@ func TestCreateRefuses(t *testing.T) {
 		t.Errorf("resume beside its writer: %v", err)
 	}
 }
+
+// BenchmarkFinish completes a campaign of 20,000 requests a second, some of which
+// take ten seconds.
+func BenchmarkFinish(b *testing.B) {
+	r := newRun(b, time.Minute, PlanOptions{NoFaults: true})
+	var requests []Request
+	for i := range int64(1_000_000) {
+		q := Request{IntendedUS: i * 50, SentUS: i * 50, LatencyUS: 5000 + i*7919%20_000, Type: "buy", Service: "web", Status: "ok"}
+		if i%3 == 0 && i/200_000%2 == 1 {
+			q.LatencyUS = 10_000_000
+		}
+		requests = append(requests, q)
+	}
+	slices.SortFunc(requests, func(a, b Request) int { return int(a.IntendedUS + a.LatencyUS - b.IntendedUS - b.LatencyUS) })
+	for b.Loop() {
+		b.StopTimer()
+		w, err := Create(filepath.Join(b.TempDir(), "campaign"), r.manifest, r.plan.App)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, q := range requests {
+			if err := w.Request(q); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		if _, err := w.Finish(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(requests)), "ns/request")
+}
