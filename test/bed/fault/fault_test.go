@@ -77,6 +77,9 @@ func TestFaults(t *testing.T) {
 				t.Errorf("p95 %.1f ms, without it %.1f ms: it does no harm", during.p95, nominal.p95)
 			}
 			if tt.claim == nil {
+				if during.failed < 0.9 {
+					t.Errorf("%.0f %% of the requests fail, want all: no packet passes", during.failed*100)
+				}
 				return
 			}
 			own := during.growth[tt.culprit]

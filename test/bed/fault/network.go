@@ -158,18 +158,22 @@ func addRules(ctx context.Context, c *bed.Container, rule string, hooks ...strin
 		fmt.Fprintf(&text, "chain %s {\ntype filter hook %[1]s priority 0; policy accept;\n%s %q %s\n}\n", hook, direction, containerLink, rule)
 	}
 	text.WriteString("}\n")
-	return nft(ctx, c, text.String())
+	return nft(ctx, c.Netns, text.String())
 }
 
 // removeRules removes them, if there are any.
 func removeRules(ctx context.Context, c *bed.Container) error {
-	// Adding what exists is no error, deleting what does not is one.
-	return nft(ctx, c, fmt.Sprintf("add table %s\ndelete table %[1]s\n", ruleTable))
+	return removeTable(ctx, c.Netns, ruleTable)
 }
 
-// nft runs commands in one transaction in a container's namespace.
-func nft(ctx context.Context, c *bed.Container, commands string) error {
-	return host.Namespace{Path: c.Netns}.Do(func() error {
+func removeTable(ctx context.Context, namespace, table string) error {
+	// Adding what exists is no error, deleting what does not is one.
+	return nft(ctx, namespace, fmt.Sprintf("add table %s\ndelete table %[1]s\n", table))
+}
+
+// nft runs commands in one transaction in a network namespace.
+func nft(ctx context.Context, namespace, commands string) error {
+	return host.Namespace{Path: namespace}.Do(func() error {
 		cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 		cmd.Stdin = strings.NewReader(commands)
 		said, err := cmd.CombinedOutput()
@@ -183,19 +187,25 @@ func nft(ctx context.Context, c *bed.Container, commands string) error {
 	})
 }
 
-// networkFailure takes the bridge down: the switch is dead.
+// networkFailure drops whatever the bridge would pass on, from and to the load
+// generator, too: the switch is dead, but its links are up.
 type networkFailure struct{ target }
 
 func (e *networkFailure) prepare(context.Context) error { return nil }
 
-func (e *networkFailure) start(context.Context) error {
-	return withLink(e.bed.RouterNetns(), host.Bridge, func(h *netlink.Handle, bridge netlink.Link) error {
-		return h.LinkSetDown(bridge)
-	})
+func (e *networkFailure) start(ctx context.Context) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "table %s {\n", switchTable)
+	for _, hook := range []string{"forward", "input", "output"} {
+		fmt.Fprintf(&text, "chain %s {\ntype filter hook %[1]s priority 0; policy accept;\ncounter drop\n}\n", hook)
+	}
+	text.WriteString("}\n")
+	return nft(ctx, e.bed.RouterNetns(), text.String())
 }
 
-func (e *networkFailure) stop(context.Context) error {
-	return withLink(e.bed.RouterNetns(), host.Bridge, func(h *netlink.Handle, bridge netlink.Link) error {
-		return h.LinkSetUp(bridge)
-	})
+func (e *networkFailure) stop(ctx context.Context) error {
+	return removeTable(ctx, e.bed.RouterNetns(), switchTable)
 }
+
+// switchTable holds the rules of a dead switch in the router's namespace.
+const switchTable = "bridge seerbed"

@@ -137,7 +137,7 @@ func (x *trio) diskStallMS(c *bed.Container) float64 {
 var packetCounter = regexp.MustCompile(`packets (\d+) bytes`)
 
 // dropped is how many packets rules have dropped.
-func (x *trio) dropped(c *bed.Container) float64 { return x.number(packetCounter, x.rules(c)) }
+func (x *trio) dropped(c *bed.Container) float64 { return x.number(packetCounter, x.rules(c.Netns)) }
 
 // number adds up what a pattern finds.
 func (x *trio) number(pattern *regexp.Regexp, text string) float64 {
@@ -153,11 +153,11 @@ func (x *trio) number(pattern *regexp.Regexp, text string) float64 {
 	return total
 }
 
-// rules returns the packet filter's rules where a container is.
-func (x *trio) rules(c *bed.Container) string {
+// rules returns the packet filter's rules in a network namespace.
+func (x *trio) rules(namespace string) string {
 	x.t.Helper()
 	var text []byte
-	err := host.Namespace{Path: c.Netns}.Do(func() (err error) {
+	err := host.Namespace{Path: namespace}.Do(func() (err error) {
 		text, err = exec.Command("nft", "list", "ruleset").Output()
 		return err
 	})
@@ -213,7 +213,7 @@ func (x *trio) settings() string {
 		if err := unix.SchedGetaffinity(c.PID(), &cpus); err != nil {
 			x.t.Fatal(err)
 		}
-		fmt.Fprintf(&text, " %d CPUs, rules %q, fault %v", cpus.Count(), x.rules(&c), stats[c.Service].Fault != nil)
+		fmt.Fprintf(&text, " %d CPUs, rules %q, fault %v", cpus.Count(), x.rules(c.Netns), stats[c.Service].Fault != nil)
 		if err := withLink(c.Netns, containerLink, func(h *netlink.Handle, link netlink.Link) error {
 			qdiscs, err := h.QdiscList(link)
 			for _, q := range qdiscs {
@@ -225,12 +225,7 @@ func (x *trio) settings() string {
 		}
 		text.WriteByte('\n')
 	}
-	if err := withLink(x.bed.RouterNetns(), host.Bridge, func(_ *netlink.Handle, link netlink.Link) error {
-		fmt.Fprintf(&text, "bridge up: %v\n", link.Attrs().Flags&net.FlagUp != 0)
-		return nil
-	}); err != nil {
-		x.t.Fatal(err)
-	}
+	fmt.Fprintf(&text, "switch %q\n", x.rules(x.bed.RouterNetns()))
 	// What is there beside the services: antagonists and their files.
 	for _, dir := range []string{filepath.Dir(x.bed.Containers()[0].CgroupPath("cpu")), x.bed.Data} {
 		entries, err := os.ReadDir(dir)
