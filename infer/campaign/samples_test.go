@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"seer/collector"
 	"seer/collector/tracedb"
+	"seer/collector/tracedb/export"
 )
 
 func TestSamples(t *testing.T) {
@@ -229,5 +231,30 @@ func BenchmarkSamples(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/containers, "ns/container-tick")
 	if info, err := os.Stat(w.path(samplesFile)); err == nil {
 		b.ReportMetric(float64(info.Size())/float64(b.N)/containers, "B/container-tick")
+	}
+}
+
+// TestExport reads a campaign as any source of the TraceDB is read.
+func TestExport(t *testing.T) {
+	r := newRun(t, 35*time.Second, PlanOptions{NoFaults: true})
+	d, err := Open(r.complete(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to, err := d.Span(t.Context())
+	if err != nil || from.UnixNano() != 0 || to.UnixNano() != int64(35*time.Second) {
+		t.Errorf("span %v to %v, %v", from.UnixNano(), to.UnixNano(), err)
+	}
+	var out bytes.Buffer
+	rows, err := export.To(t.Context(), d, &out, export.Options{Format: export.CSV, Filter: export.Filter{
+		Services: []string{"cart"}, Queues: []collector.Queue{collector.QueueOutstanding},
+		From: time.Unix(9, 0), To: time.Unix(21, 0),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if rows != 120 || len(lines) != 121 || !strings.Contains(lines[1], ",cart,cart,outstanding,requests,") {
+		t.Errorf("%d rows, %d lines, the first %q, want 120 of the cart", rows, len(lines), lines[1])
 	}
 }
