@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
@@ -67,6 +68,9 @@ With --out it writes a campaign directory without samples.`,
 			cfg.Entries, cfg.Dial = entries(b), dialer(b)
 			if !asJSON {
 				cfg.Progress = showWindow(cmd.ErrOrStderr(), duration)
+			}
+			if err := load.Prioritise(); err != nil {
+				slog.Warn("requests may be sent late", "err", err)
 			}
 			report, err := sendLoad(cmd.Context(), cfg, out)
 			if report != nil {

@@ -24,7 +24,7 @@ type Stats struct {
 
 	// Unread is how many connections have a request that waits for a worker:
 	// it is in the socket still.
-	Unread int `json:"unread"`
+	Unread int64 `json:"unread"`
 
 	Async        int64 `json:"async"`         // calls under way that nobody waits for
 	AsyncRefused int64 `json:"async_refused"` // ever
@@ -57,7 +57,7 @@ func (t *tier) stats() Stats {
 		NowNS:        time.Now().UnixNano(),
 		Outstanding:  t.served.read(),
 		Ended:        t.counts.read(),
-		Unread:       t.workers.Waiting(),
+		Unread:       t.server.Unread.Load(),
 		Async:        t.async.Load(),
 		AsyncRefused: t.asyncRefused.Load(),
 		SpunNS:       t.worker.spunNS.Load(),

@@ -18,11 +18,11 @@ import (
 
 // tier is one replica of a service.
 type tier struct {
-	cfg     Config
-	worker  *worker
-	workers *wire.Slots
-	peers   map[string]*peer
-	spans   *spanLog
+	cfg    Config
+	worker *worker
+	server *wire.Server
+	peers  map[string]*peer
+	spans  *spanLog
 
 	// The seed of what is random in a request is that of the tier and its number.
 	seed   uint64
@@ -70,13 +70,13 @@ func newTier(cfg Config) (*tier, error) {
 		return nil, err
 	}
 	t := &tier{
-		cfg:     cfg,
-		seed:    cfg.seed(),
-		worker:  newWorker(&cfg),
-		workers: wire.NewSlots(cfg.Service.Workers),
-		peers:   map[string]*peer{},
-		locks:   map[string]*wire.Slots{},
+		cfg:    cfg,
+		seed:   cfg.seed(),
+		worker: newWorker(&cfg),
+		peers:  map[string]*peer{},
+		locks:  map[string]*wire.Slots{},
 	}
+	t.server = &wire.Server{Protocol: cfg.Service.Protocol, Workers: wire.NewSlots(cfg.Service.Workers), Handle: t.handle}
 	var err error
 	if t.spans, err = openSpanLog(cfg.Spans, cfg.SpansBytes); err != nil {
 		return nil, err
@@ -99,10 +99,7 @@ func (t *tier) run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		server := wire.Server{Protocol: t.cfg.Service.Protocol, Workers: t.workers, Handle: t.handle}
-		return server.Serve(serving, l)
-	})
+	g.Go(func() error { return t.server.Serve(serving, l) })
 	g.Go(func() error {
 		<-ctx.Done()
 		t.drain()

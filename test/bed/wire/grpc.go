@@ -150,7 +150,10 @@ func (c *gatedConn) Read(p []byte) (int, error) {
 	if err := c.readable(); err != nil {
 		return 0, err
 	}
-	if err := c.l.s.Workers.Wait(c.l.ctx); err != nil {
+	c.l.s.Unread.Add(1)
+	err := c.l.s.Workers.Wait(c.l.ctx)
+	c.l.s.Unread.Add(-1)
+	if err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p[:min(len(p), gatedRead)])

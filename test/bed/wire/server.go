@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +19,15 @@ import (
 type Server struct {
 	Protocol topology.Protocol
 
-	// Workers bounds the requests read and not answered; nil does not. gRPC
-	// multiplexes, so its server may have read one or two more per connection.
+	// Workers bounds the requests worked on; nil does not. What is beyond waits
+	// in the sockets. Only gRPC's server, which reads from a connection while it
+	// works, may have read a little more per connection: what was there at once
+	// when the last worker became busy, one request or two.
 	Workers *Slots
+
+	// Unread is how many connections have something to read, and no worker to
+	// read it.
+	Unread atomic.Int64
 
 	// Handle answers a request. With gRPC, the context ends with the caller's.
 	Handle func(ctx context.Context, r Request) Reply
@@ -123,7 +130,10 @@ func (s *Server) serveStream(ctx context.Context, conn net.Conn, c codec) {
 		if s.Workers != nil && br.Buffered() == 0 && readable() != nil {
 			return false
 		}
-		if s.Workers.Acquire(ctx) != nil {
+		s.Unread.Add(1)
+		err := s.Workers.Acquire(ctx)
+		s.Unread.Add(-1)
+		if err != nil {
 			return false
 		}
 		defer s.Workers.Release()

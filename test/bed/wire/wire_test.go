@@ -168,7 +168,12 @@ func TestWorkersLeaveTheRestInTheKernel(t *testing.T) {
 				}
 			}
 			var wg sync.WaitGroup
-			for _, conn := range conns {
+			for i, conn := range conns {
+				if i == workers {
+					// gRPC's server would read a little ahead of workers that
+					// are about to become busy.
+					wait(t, "all workers to be busy", func() bool { return inside.Load() == workers })
+				}
 				wg.Go(func() {
 					if _, err := conn.Call(within(t), Request{Service: "s", Endpoint: "e"}); err != nil {
 						t.Error(err)
@@ -177,7 +182,7 @@ func TestWorkersLeaveTheRestInTheKernel(t *testing.T) {
 			}
 			want := callers - workers
 			wait(t, fmt.Sprintf("%d connections with unread bytes", want), func() bool {
-				return inside.Load() == workers && spy.unread(t) == want
+				return inside.Load() == workers && spy.unread(t) == want && s.Unread.Load() == int64(want)
 			})
 			// Without a worker, one connection more is accepted and the rest is not.
 			for range 4 {
