@@ -18,24 +18,25 @@ struct verdict_facts {
 	__u32 earlier;				      /* enum socket_turn */
 };
 
-static __always_inline enum socket_turn decide_turn(const struct verdict_facts *f)
+/* What moved since the earlier verdict tells by itself: one direction, or none,
+ * as when a keepalive or a window update moves only other fields. Segment counters
+ * would not do: the kernel counts a segment before it takes it in, so a pass may
+ * see the one without the other. Returns false where that does not decide.
+ */
+static __always_inline bool turn_by_movement(const struct verdict_facts *f, enum socket_turn *turn)
 {
-	if (!f->segs_in && !f->segs_out)
-		/* Written and still held back by the window, or nothing said. */
-		return f->write_seq != f->snd_nxt ? TURN_SENT : TURN_NONE;
-	/* What moved since the earlier verdict tells by itself: one direction,
-	 * or none, as when a keepalive or a window update moves only the fields
-	 * below. Segment counters would not do: the kernel counts a segment
-	 * before it takes it in, so a pass may see the one without the other. */
-	if (f->earlier != TURN_NONE) {
-		bool in = f->rcv_nxt != f->earlier_rcv_nxt;
-		bool out = f->write_seq != f->earlier_write_seq;
+	bool in = f->rcv_nxt != f->earlier_rcv_nxt;
+	bool out = f->write_seq != f->earlier_write_seq;
 
-		if (in != out)
-			return in ? TURN_RECEIVED : TURN_SENT;
-		if (!in)
-			return f->earlier;
-	}
+	if (f->earlier == TURN_NONE || (in && out))
+		return false;
+	*turn = !in && !out ? f->earlier : in ? TURN_RECEIVED : TURN_SENT;
+	return true;
+}
+
+/* What TCP remembers of the last byte, whoever looked before. */
+static __always_inline enum socket_turn turn_by_memory(const struct verdict_facts *f)
+{
 	/* 1. Bytes written that TCP has not sent: we wrote last. */
 	if (f->write_seq != f->snd_nxt)
 		return TURN_SENT;
@@ -53,25 +54,41 @@ static __always_inline enum socket_turn decide_turn(const struct verdict_facts *
 	return f->snd_wl1 == f->rcv_nxt ? TURN_SENT : TURN_RECEIVED;
 }
 
+static __always_inline enum socket_turn decide_turn(const struct verdict_facts *f)
+{
+	enum socket_turn turn;
+
+	if (!f->segs_in && !f->segs_out)
+		/* Written and still held back by the window, or nothing said. */
+		return f->write_seq != f->snd_nxt ? TURN_SENT : TURN_NONE;
+	return turn_by_movement(f, &turn) ? turn : turn_by_memory(f);
+}
+
+/* decide_turn, which reads only what it needs: nearly every visit is decided by
+ * movement, and each cache line of a socket that is not in the cache costs 70 ns.
+ */
 static __always_inline enum socket_turn passive_turn(struct tcp_sock *tp,
 						     const struct socket_state *state,
 						     __u32 segs_in, __u32 segs_out)
 {
 	struct verdict_facts facts = {
 		.write_seq = tp->write_seq,
-		.snd_nxt = tp->snd_nxt,
 		.rcv_nxt = tp->rcv_nxt,
-		.rcv_wup = tp->rcv_wup,
-		.lrcvtime = tp->inet_conn.icsk_ack.lrcvtime,
-		.lsndtime = tp->lsndtime,
-		.packets_out = tp->packets_out,
-		.snd_wl1 = tp->snd_wl1,
 		.segs_in = segs_in,
 		.segs_out = segs_out,
 		.earlier_rcv_nxt = state->copied_seq + state->receive_bytes,
 		.earlier_write_seq = state->snd_una + state->send_bytes,
 		.earlier = state->flags & SOCKET_VISITED ? state->turn : TURN_NONE,
 	};
+	enum socket_turn turn;
 
+	if ((segs_in || segs_out) && turn_by_movement(&facts, &turn))
+		return turn;
+	facts.snd_nxt = tp->snd_nxt;
+	facts.rcv_wup = tp->rcv_wup;
+	facts.lrcvtime = tp->inet_conn.icsk_ack.lrcvtime;
+	facts.lsndtime = tp->lsndtime;
+	facts.packets_out = tp->packets_out;
+	facts.snd_wl1 = tp->snd_wl1;
 	return decide_turn(&facts);
 }

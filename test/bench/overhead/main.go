@@ -56,7 +56,8 @@ func main() {
 		flag.IntVar(&o.blocks, "blocks", 20, "blocks of four slices per arm and server")
 		flag.DurationVar(&o.slice, "slice", 500*time.Millisecond, "length of a slice")
 		flag.Uint64Var(&o.seed, "seed", 1, "of the order of the arms and of the bootstrap")
-		scale := flag.Bool("scale", false, "measure the tracer itself at 1,000 to 50,000 sockets instead")
+		scale := flag.Bool("scale", false, "measure the tracer itself by number of sockets instead")
+		sockets := flag.String("sockets", "1000,10000,20000,50000", "numbers of sockets for -scale, rising")
 		events := flag.Bool("events", false, "measure what one run of a request hook takes instead")
 		flag.Parse()
 		o.targets, o.arms = strings.Split(*targets, ","), strings.Split(*arms, ",")
@@ -65,7 +66,7 @@ func main() {
 			return
 		}
 		if *scale {
-			measureScale(t)
+			measureScale(t, sizes(t, *sockets))
 			return
 		}
 		run(t, o)

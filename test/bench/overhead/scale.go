@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,14 +16,14 @@ import (
 // measureScale measures what the tracer itself uses, by number of sockets:
 // the CPU time per socket visited with a budget that never limits, and with the
 // default budget what is used of it and what was given up.
-func measureScale(t lab.TB) {
+func measureScale(t lab.TB, sizes []int) {
 	var figures []string
 	figure := func(format string, args ...any) { figures = append(figures, "BENCH "+fmt.Sprintf(format, args...)) }
 	tracer := lab.NewContainer(t, "tracer", lab.Options{})
 	crowd := &crowd{t: t}
 	fmt.Println("| sockets | us/socket/pass | RSS MB | peak MB | default budget: used % of limit | passes /s, own account | of the limit, by its own account: passes, hooks, process | gave up |")
 	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |")
-	for _, n := range []int{1_000, 10_000, 20_000, 50_000} {
+	for _, n := range sizes {
 		crowd.grow(n)
 		full := observe(t, tracer, tracerConfig{Budget: 1}, 5*time.Second)
 		perSocket := full.socketCPU.Seconds() * 1e6 / float64(full.visits)
@@ -37,6 +38,19 @@ func measureScale(t lab.TB) {
 		figure("rss_peak_%d %.4g MB", n, mb(limited.peak))
 	}
 	fmt.Println(strings.Join(figures, "\n"))
+}
+
+// sizes reads rising numbers of sockets.
+func sizes(t lab.TB, list string) []int {
+	var out []int
+	for field := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 2 || len(out) > 0 && n <= out[len(out)-1] {
+			t.Fatalf("-sockets %q: want numbers from 2 on, rising, separated by commas", list)
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
