@@ -19,7 +19,7 @@ requests: [{name: get, weight: 1, call: first.get}]
 load: {rate: 10}
 services:
   - {name: first, kind: app, protocol: http, endpoints: {get: [{call: second.get, timeout: 5s}]}}
-  - {name: second, kind: app, protocol: thrift, endpoints: {get: [{call: third.get, timeout: 5s}]}}
+  - {name: second, kind: app, protocol: thrift, endpoints: {get: [{call: third.get, timeout: 3s}]}}
   - {name: third, kind: app, protocol: thrift, endpoints: {get: [{work: {cpu: 10us}}]}}
 `
 
