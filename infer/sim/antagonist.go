@@ -4,13 +4,14 @@ import "seer/collector"
 
 // spin lets an antagonist compute on the CPUs of each replica of the culprit:
 // its threads take turns with the replica's own, and let everybody else go
-// first.
-func (s *Simulation) spin(f *fault, beyondCores float64) {
+// first. They are so many that each turn is wait times what users are promised
+// away.
+func (s *Simulation) spin(f *fault, wait float64) {
 	a := s.containers[f.antagonist]
 	for _, victim := range s.victims(f, false) {
 		v := s.containers[victim]
 		h := &s.hosts[v.host]
-		n := h.cores + int32(beyondCores+0.5)
+		n := h.cores + int32(wait*s.target()/quantum*float64(h.cores)+0.5)
 		v.cpu.spins += n
 		h.spins += n
 		a.cpu.threads += n

@@ -135,9 +135,9 @@ func (s *Simulation) faultBegins(i int32) {
 	case campaign.CauseNetworkFailure:
 		s.hosts[f.ID%s.config.Hosts].down++
 	case campaign.CauseCPU:
-		s.spin(f, 24*hard)
+		s.spin(f, 1.5*hard)
 	case campaign.CauseMemoryBandwidth:
-		s.spin(f, 10*hard) // it streams from somewhere
+		s.spin(f, hard) // it streams from somewhere
 		s.thrash(f, hard)
 	case campaign.CauseDisk:
 		perHost := int32(1.5 + float64(8*hard))
