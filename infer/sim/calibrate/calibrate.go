@@ -221,12 +221,17 @@ func addCPU(s *topology.Service, visits map[topology.Target]float64, rate, answe
 	for name, steps := range s.Endpoints {
 		sum += visits[topology.Target{Service: s.Name, Endpoint: name}] * rate / answered * float64(meanCPU(steps))
 	}
-	if sum < 1000 {
-		if more <= 0 {
-			return
-		}
+	if sum < 1000 { // described as taking no time
 		for name, steps := range s.Endpoints {
-			s.Endpoints[name] = append(topology.Endpoint{{Work: &topology.Work{CPU: more, CV: 0.5}, Chance: 1, Repeat: 1}}, steps...)
+			if more < time.Microsecond {
+				return
+			}
+			if len(steps) == 0 || steps[0].Work == nil {
+				first := topology.Step{Work: &topology.Work{CV: 0.5}, Chance: 1, Repeat: 1}
+				steps = append(topology.Endpoint{first}, steps...)
+				s.Endpoints[name] = steps
+			}
+			steps[0].Work.CPU = more
 		}
 		return
 	}
