@@ -70,10 +70,17 @@ func fit(ctx context.Context, from, out string, o calibrate.Options, stdout io.W
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "SERVICE\tper s\tmeasured\tfitted\tdepth\tfitted\t")
 	for _, s := range report.Services {
-		fmt.Fprintf(w, "%s\t%.1f\t%.0f us\t%.0f us\t%.3f\t%.3f\t\n", s.Name, s.Rate, s.Own, s.FittedOwn, s.Depth, s.FittedDepth)
+		own, depth := fmt.Sprintf("%.0f us", s.Own), fmt.Sprintf("%.3f", s.Depth)
+		if !s.Measured {
+			own, depth = "-", "-"
+		}
+		fmt.Fprintf(w, "%s\t%.1f\t%s\t%.0f us\t%s\t%.3f\t\n", s.Name, s.Rate, own, s.FittedOwn, depth, s.FittedDepth)
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if report.Ready > 1.5*report.FittedReady {
+		fmt.Fprintf(stdout, "threads waited for a CPU for longer than the application explains: was the machine busy with something else?\n")
 	}
 	m := report.Machine
 	fmt.Fprintf(stdout, "users: p50 %.1f ms, fitted %.1f; p99 %.1f ms, fitted %.1f, at %.0f requests/s\nthreads waiting for a CPU: %.3f, fitted %.3f\nmessages: %v CPU to receive, %v to send, %v of the host; %v on the way\n%s\n",

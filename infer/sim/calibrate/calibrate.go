@@ -31,6 +31,12 @@ const (
 	// calm is a rate, in answers per second, below which a service is left as it
 	// is described: its mean says too little.
 	calm = 0.5
+	// faint is a mean of outstanding requests below which nothing was measured:
+	// requests of less than 100 us that passes hardly meet.
+	faint = 0.001
+	// mostKernel bounds what a message may cost the host. Threads that wait for
+	// longer than that explains wait for something that is not of the application.
+	mostKernel = 60 * time.Microsecond
 )
 
 // Report says how well a fit came out.
@@ -52,6 +58,7 @@ type ServiceFit struct {
 	Rate               float64 // answers per second
 	Own, FittedOwn     float64
 	Depth, FittedDepth float64
+	Measured           bool // else its CPU time was scaled as the median of the others was
 }
 
 // Fit returns the application of a directory with its costs fitted.
@@ -130,13 +137,20 @@ type fit struct {
 	hosts, cores int
 	rate         float64
 	length       time.Duration
-	spread       float64 // factor by which every CV was multiplied
+	spread       float64                  // factor by which every CV was multiplied
+	rest         float64                  // the same of the CPU time of services that were not measured
+	described    map[string]time.Duration // mean CPU time of each service at first
 }
 
 // begin sets what messages cost to the simulator's defaults, less where the
 // fastest service answers in less than that.
 func (f *fit) begin() {
-	f.spread = 1
+	f.spread, f.rest = 1, 1
+	f.described = make(map[string]time.Duration)
+	visits := f.app.Visits()
+	for _, s := range f.app.Services {
+		f.described[s.Name] = serviceCPU(s, visits)
+	}
 	if f.app.Machine != nil {
 		return
 	}
@@ -144,7 +158,7 @@ func (f *fit) begin() {
 	m := &topology.Machine{Receive: costs.Receive, Send: costs.Send, Hop: costs.HopLocal, Kernel: costs.Kernel}
 	for _, s := range f.app.Services {
 		v := f.want.services[s.Name]
-		if v == nil || v.answered < calm || v.calls > 0 || v.own() <= 0 {
+		if !f.measured(s) || v.calls > 0 || v.own() <= 0 {
 			continue
 		}
 		if share := 0.8 * v.own() / (m.Receive + m.Send).Seconds(); share < 1 {
@@ -182,16 +196,17 @@ func (f *fit) simulate(seed uint64) error {
 // difference of large depths, which passes know about; at the end the users' median
 // makes it exact.
 func (f *fit) adjust(gain float64, spreadToo, medianToo bool) {
+	visits := f.app.Visits()
 	for _, s := range f.app.Services {
 		want, got := f.want.services[s.Name], f.got.services[s.Name]
-		if want == nil || got == nil || want.answered < calm || got.answered < calm {
-			continue
+		if f.measured(s) && got != nil && got.answered >= calm && (want.own() > 0 || got.own() < 0) {
+			addCPU(s, visits, f.rate, got.answered, time.Duration((want.own()-got.own())*gain*1e9))
 		}
-		addCPU(s, f.app.Visits(), f.rate, got.answered, time.Duration((want.own()-got.own())*gain*1e9))
 	}
+	few := f.scaleRest(visits, gain)
 	entries := f.app.Entries()
 	m := f.app.Machine
-	if medianToo {
+	if medianToo && !few {
 		m.Hop = time.Duration(float64(m.Hop) * min(max(math.Pow(f.want.percentile(50)/f.got.percentile(50), 5*gain), 0.7), 1.4))
 	} else {
 		m.Hop += time.Duration((f.want.hop(entries) - f.got.hop(entries)) * gain * 1e9)
@@ -201,7 +216,7 @@ func (f *fit) adjust(gain float64, spreadToo, medianToo bool) {
 	// how long threads wait for a CPU.
 	if want, got := f.want.ready(), f.got.ready(); want > 0 && got > 0 {
 		step := math.Pow(min(max(want/got, 0.3), 3), gain/2)
-		m.Kernel = min(max(time.Duration(float64(m.Kernel)*step), 100*time.Nanosecond), time.Millisecond)
+		m.Kernel = min(max(time.Duration(float64(m.Kernel)*step), 100*time.Nanosecond), mostKernel)
 	}
 	if spreadToo {
 		wantTail := f.want.percentile(99) / f.want.percentile(50)
@@ -212,6 +227,62 @@ func (f *fit) adjust(gain float64, spreadToo, medianToo bool) {
 			eachWork(f.app, func(w *topology.Work) { w.CV = min(max(w.CV*step, 0.05), 8) })
 		}
 	}
+}
+
+// measured says whether samples tell what a service takes. They do not where
+// calls share a connection, as gRPC's: passive mode cannot tell whose turn it is.
+func (f *fit) measured(s *topology.Service) bool {
+	v := f.want.services[s.Name]
+	if v == nil || v.answered < calm || v.outstanding < faint || s.Protocol == topology.ProtocolGRPC {
+		return false
+	}
+	for _, steps := range s.Endpoints {
+		for _, call := range steps.Calls() {
+			if callee := f.app.Service(call.Target.Service); callee != nil && callee.Protocol == topology.ProtocolGRPC {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// scaleRest gives the services that were not measured the median factor of
+// those that were: the machine is as much slower for them. Where these are few, it
+// is the users' median that says how slow.
+func (f *fit) scaleRest(visits map[topology.Target]float64, gain float64) (few bool) {
+	var factors []float64
+	for _, s := range f.app.Services {
+		if before := f.described[s.Name]; before >= time.Microsecond && f.measured(s) {
+			factors = append(factors, float64(serviceCPU(s, visits))/float64(before))
+		}
+	}
+	if few = 2*len(factors) < len(f.app.Services); few {
+		f.rest *= min(max(math.Pow(f.want.percentile(50)/f.got.percentile(50), gain), 0.7), 1.4)
+		f.rest = min(max(f.rest, 0.1), 10)
+	} else {
+		slices.Sort(factors)
+		f.rest = factors[len(factors)/2]
+	}
+	for _, s := range f.app.Services {
+		if now := serviceCPU(s, visits); now > 0 && !f.measured(s) {
+			scaleCPU(s, f.rest*float64(f.described[s.Name])/float64(now))
+		}
+	}
+	return few
+}
+
+// serviceCPU is the CPU time of a service per call, on average.
+func serviceCPU(s *topology.Service, visits map[topology.Target]float64) time.Duration {
+	sum, calls := 0.0, 0.0
+	for name, steps := range s.Endpoints {
+		n := visits[topology.Target{Service: s.Name, Endpoint: name}]
+		sum += n * float64(meanCPU(steps))
+		calls += n
+	}
+	if calls == 0 {
+		return 0
+	}
+	return time.Duration(sum / calls)
 }
 
 // addCPU adds to the CPU time of a service, per request on average, the same
@@ -235,7 +306,11 @@ func addCPU(s *topology.Service, visits map[topology.Target]float64, rate, answe
 		}
 		return
 	}
-	factor := min(max(1+float64(more)/sum, 0.3), 3)
+	scaleCPU(s, min(max(1+float64(more)/sum, 0.3), 3))
+}
+
+// scaleCPU multiplies the CPU time of every step of a service.
+func scaleCPU(s *topology.Service, factor float64) {
 	for _, steps := range s.Endpoints {
 		eachStep(steps, func(step *topology.Step) {
 			if w := step.Work; w != nil && w.CPU > 0 {
@@ -306,6 +381,7 @@ func (f *fit) report() *Report {
 		r.Services = append(r.Services, ServiceFit{
 			Name: name, Rate: want.answered, Own: want.own() * 1e6, FittedOwn: got.own() * 1e6,
 			Depth: want.outstanding, FittedDepth: got.outstanding,
+			Measured: f.measured(f.app.Service(name)),
 		})
 	}
 	slices.SortFunc(r.Services, func(a, b ServiceFit) int { return strings.Compare(a.Name, b.Name) })

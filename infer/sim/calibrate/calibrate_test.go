@@ -94,7 +94,7 @@ func TestFit(t *testing.T) {
 	for _, s := range report.Services {
 		// What the passes of the run, a hundred a second, leave to chance.
 		chance := math.Sqrt(2 * s.Depth / (plan.Duration.Seconds() * 100))
-		if share := 0.05 + 3*chance/(s.Own*s.Rate/1e6); s.Own > 0 && share < 0.5 {
+		if share := 0.05 + 3*chance/(s.Own*s.Rate/1e6); s.Measured && s.Own > 0 && share < 0.5 {
 			near(s.Name+": us in the service", s.FittedOwn, s.Own, share)
 			compared++
 		}
