@@ -10,6 +10,7 @@ import (
 
 	"seer/infer/campaign"
 	"seer/infer/topology"
+	"seer/test/bed/timerfd"
 	"seer/test/bed/wire"
 )
 
@@ -128,11 +129,11 @@ func (r *runner) close() {
 
 // send sends what is due when it is due.
 func (r *runner) send(ctx context.Context) error {
-	p, err := newPacer(ctx)
+	timer, err := timerfd.New()
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer timer.Close()
 	arrivals := r.cfg.Plan.Arrivals()
 	for n := uint64(1); ; n++ {
 		atUS, kind, ok := arrivals.Next()
@@ -143,8 +144,11 @@ func (r *runner) send(ctx context.Context) error {
 		if at < r.cfg.From {
 			continue
 		}
-		if err := p.sleep(at - time.Since(r.start)); err != nil {
-			return nil // stopped: Run has the cause
+		if err := timer.Wait(ctx, at-time.Since(r.start)); err != nil {
+			if ctx.Err() != nil {
+				return nil // Run has the cause
+			}
+			return err
 		}
 		req := &r.cfg.Plan.App.Requests[kind]
 		if !r.tally.begin(time.Since(r.start) - at) {
