@@ -29,6 +29,8 @@ type Options struct {
 	// binary. By default this process's own.
 	Program string
 
+	Runtime Runtime // who makes the containers
+
 	Seed  uint64 // of the tiers
 	Spans bool   // tiers log their spans into their data directories
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"seer/infer/topology"
+	"seer/test/bed/containerd"
 	"seer/test/bed/host"
 	"seer/test/bed/host/footprint"
 )
@@ -25,62 +26,87 @@ import (
 // An application with one server of each kind answers a request that goes through
 // all of its services, is found again by another process, and leaves nothing.
 func TestUpDown(t *testing.T) {
-	segmentsBefore, err := footprint.SharedMemory(host.Nobody.UID)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, kind := range topology.Kinds() {
 		if kind == topology.KindApp {
 			continue // each of them has two
 		}
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			bed := newTestbed(t, kind)
-			var ready []string
-			bed.o.Progress = func(p Progress) { ready = append(ready, p.Service) }
-			bed.up()
-			if want := []string{"back", "middle", "front"}; !slices.Equal(ready, want) {
-				t.Errorf("services became ready in the order %q, want %q", ready, want)
-			}
-			b, err := Open(bed.app.Name, bed.o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer b.Close()
-			if got, err := ask(bed.context(), b, b.network.Router); err != nil || got != http.StatusOK {
-				t.Errorf("a request = %d, %v, want 200", got, err)
-			}
-			status := b.Status(bed.context())
-			var names []string
-			for _, s := range status {
-				names = append(names, s.Name)
-				if s.Health != nil || s.PID() == 0 || !slices.Contains(s.PIDs, s.PID()) || s.Memory == 0 || s.CPUTime == 0 {
-					t.Errorf("status of %s = %+v, want one that is well", s.Name, s)
-				}
-			}
-			if want := []string{"front", "middle-1", "middle-2", "back"}; !slices.Equal(names, want) {
-				t.Errorf("containers = %q, want %q", names, want)
-			}
-			if n := len(bed.found()); n < 4*3 {
-				t.Errorf("the host shows %d things of the application, want a cgroup, a mount and a process of each container: the test sees too little", n)
-			}
-			segments, err := footprint.SharedMemory(host.Nobody.UID)
-			if err != nil || segments > segmentsBefore {
-				t.Errorf("%d more segments of shared memory are the host's, %v: they outlive a server that is killed", segments-segmentsBefore, err)
-			}
-			// A service that dies is seen.
-			back := b.Replicas("back")[0]
-			for _, pid := range back.PIDs() {
-				unix.Kill(pid, unix.SIGKILL)
-			}
-			if s := b.Status(bed.context()); s[3].Health == nil || s[0].Health != nil {
-				t.Errorf("health after back was killed = %v, front's %v, want an error and none", s[3].Health, s[0].Health)
-			}
-			bed.down()
-			bed.gone()
-			bed.down() // finds nothing to do
+			upDown(t, newTestbed(t, kind))
 		})
 	}
+}
+
+// The same in containers of containerd. SEER_TEST_CONTAINERD=required makes a
+// missing containerd a failure.
+func TestContainerd(t *testing.T) {
+	if err := containerd.Installed(); err != nil {
+		if os.Getenv("SEER_TEST_CONTAINERD") == "required" {
+			t.Fatal(err)
+		}
+		t.Skip("not supported: ", err)
+	}
+	bed := newTestbed(t, topology.KindMariaDB)
+	bed.o.Runtime = RuntimeContainerd
+	before, err := filepath.Glob("/run/containerd/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upDown(t, bed)
+	after, err := filepath.Glob("/run/containerd/*/*")
+	if err != nil || !slices.Equal(before, after) {
+		t.Errorf("/run/containerd holds %q, %v, before it was %q", after, err, before)
+	}
+}
+
+func upDown(t *testing.T, bed *testbed) {
+	segmentsBefore, err := footprint.SharedMemory(host.Nobody.UID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ready []string
+	bed.o.Progress = func(p Progress) { ready = append(ready, p.Service) }
+	bed.up()
+	if want := []string{"back", "middle", "front"}; !slices.Equal(ready, want) {
+		t.Errorf("services became ready in the order %q, want %q", ready, want)
+	}
+	b, err := Open(bed.app.Name, bed.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got, err := ask(bed.context(), b, b.network.Router); err != nil || got != http.StatusOK {
+		t.Errorf("a request = %d, %v, want 200", got, err)
+	}
+	status := b.Status(bed.context())
+	var names []string
+	for _, s := range status {
+		names = append(names, s.Name)
+		if s.Health != nil || s.PID() == 0 || !slices.Contains(s.PIDs, s.PID()) || s.Memory == 0 || s.CPUTime == 0 {
+			t.Errorf("status of %s = %+v, want one that is well", s.Name, s)
+		}
+	}
+	if want := []string{"front", "middle-1", "middle-2", "back"}; !slices.Equal(names, want) {
+		t.Errorf("containers = %q, want %q", names, want)
+	}
+	if n := len(bed.found()); n < 4*3 {
+		t.Errorf("the host shows %d things of the application, want a cgroup, a mount and a process of each container: the test sees too little", n)
+	}
+	segments, err := footprint.SharedMemory(host.Nobody.UID)
+	if err != nil || segments > segmentsBefore {
+		t.Errorf("%d more segments of shared memory are the host's, %v: they outlive a server that is killed", segments-segmentsBefore, err)
+	}
+	// A service that dies is seen.
+	back := b.Replicas("back")[0]
+	for _, pid := range back.PIDs() {
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	if s := b.Status(bed.context()); s[3].Health == nil || s[0].Health != nil {
+		t.Errorf("health after back was killed = %v, front's %v, want an error and none", s[3].Health, s[0].Health)
+	}
+	bed.down()
+	bed.gone()
+	bed.down() // finds nothing to do
 }
 
 // `up` is killed on its way, at several points; down removes what it had made.

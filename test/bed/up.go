@@ -181,13 +181,21 @@ func (b *Bed) startAll(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	links, err := b.join()
+	if err != nil {
+		return err
+	}
+	start, err := b.starter(ctx, o.Runtime)
+	if err != nil {
+		return err
+	}
 	ready := map[string]chan struct{}{}
 	for _, s := range b.App.Services {
 		ready[s.Name] = make(chan struct{})
 	}
 	waits := b.dependencies()
 	slots := make(chan struct{}, atOnce)
-	var network, progress sync.Mutex // links are made one at a time
+	var progress sync.Mutex
 	count := 0
 
 	work, ctx := errgroup.WithContext(ctx)
@@ -208,7 +216,7 @@ func (b *Bed) startAll(ctx context.Context, o Options) error {
 			defer func() { <-slots }()
 			for i := range b.containers {
 				if c := &b.containers[i]; c.Service == s.Name {
-					if err := b.startContainer(ctx, c, i+1, o, templates, &network); err != nil {
+					if err := b.startContainer(ctx, c, links[i], o, templates, start); err != nil {
 						return fmt.Errorf("start %s: %w", c.Name, err)
 					}
 				}
@@ -280,15 +288,22 @@ func (b *Bed) templates(c *host.Container) (*servers.Templates, error) {
 	return t, errors.Join(os.Mkdir(t.Dir, 0o700), os.Chown(t.Dir, t.UID, t.GID))
 }
 
+// join gives every container its place in the network.
+func (b *Bed) join() ([]host.Link, error) {
+	var links []host.Link
+	for i, c := range b.containers {
+		link, err := b.network.Join(c.Name, i+1)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link)
+	}
+	return links, nil
+}
+
 // startContainer makes one container, starts its program and waits until it
 // serves.
-func (b *Bed) startContainer(ctx context.Context, c *Container, index int, o Options, t *servers.Templates, network *sync.Mutex) error {
-	network.Lock()
-	link, err := b.network.Join(c.Name, index)
-	network.Unlock()
-	if err != nil {
-		return err
-	}
+func (b *Bed) startContainer(ctx context.Context, c *Container, link host.Link, o Options, t *servers.Templates, start starter) error {
 	in, err := b.host.NewContainer(c.Name, limits(b.App.Service(c.Service)), link)
 	if err != nil {
 		return err
@@ -309,13 +324,7 @@ func (b *Bed) startContainer(ctx context.Context, c *Container, index int, o Opt
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(c.Log)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	p, err := in.Start(cmd, host.Nobody)
+	p, err := start(ctx, c, in, cmd)
 	if err != nil {
 		return err
 	}

@@ -24,12 +24,16 @@ type Cgroup struct {
 // turned on for its children if it is to have some.
 func newCgroup(j *Journal, h Hierarchies, name string, parent bool) (*Cgroup, error) {
 	c := &Cgroup{Name: name, h: h}
-	for _, dir := range c.Dirs() {
+	all := c.Dirs()
+	for _, root := range h.Others {
+		all = append(all, filepath.Join(root, name))
+	}
+	for _, dir := range all {
 		if exists(dir) {
 			return nil, fmt.Errorf("cgroup %s: %w", dir, fs.ErrExist)
 		}
 	}
-	if err := j.Add(Entry{Kind: KindCgroup, Name: name, Paths: c.Dirs()}); err != nil {
+	if err := j.Add(Entry{Kind: KindCgroup, Name: name, Paths: all}); err != nil {
 		return nil, err
 	}
 	for _, dir := range c.Dirs() {
@@ -70,8 +74,16 @@ func (c *Cgroup) Path(controller string) string {
 // Legacy says whether a controller is the one of cgroup v1, whose files differ.
 func (c *Cgroup) Legacy(controller string) bool { return c.h.Legacy[controller] != "" }
 
-// PIDs returns the processes that are in the cgroup now.
-func (c *Cgroup) PIDs() []int { return cgroupPIDs(c.Dirs()[0]) }
+// PIDs returns the processes that are in the cgroup now. Runtimes on hosts with
+// cgroup v1 leave those that they start in the root of v2.
+func (c *Cgroup) PIDs() []int {
+	for _, dir := range c.Dirs() {
+		if pids := cgroupPIDs(dir); len(pids) > 0 {
+			return pids
+		}
+	}
+	return nil
+}
 
 // cgroupPIDs returns the processes of one cgroup directory.
 func cgroupPIDs(dir string) []int {

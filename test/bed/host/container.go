@@ -74,7 +74,19 @@ func (h *Host) Container(name string, link Link) *Container {
 // becomes the leader of a session and outlives its parent. cmd keeps its
 // standard files, directory and environment; the rest is the container's.
 func (c *Container) Start(cmd *exec.Cmd, user *User) (*Process, error) {
-	s := launchSpec{Cgroups: c.Cgroup.Dirs(), Namespace: c.Link.Namespace.Path, User: user}
+	return c.start(cmd, launchSpec{User: user})
+}
+
+// StartRuntime starts a container runtime, which has its own idea of /run: an
+// empty directory stands for it, but for one directory below the real one that
+// it sees as well, with what is mounted there now. Its mounts are nobody else's
+// and vanish with it.
+func (c *Container) StartRuntime(cmd *exec.Cmd, run, keep string) (*Process, error) {
+	return c.start(cmd, launchSpec{Run: run, Keep: keep})
+}
+
+func (c *Container) start(cmd *exec.Cmd, s launchSpec) (*Process, error) {
+	s.Cgroups, s.Namespace = c.Cgroup.Dirs(), c.Link.Namespace.Path
 	if err := start(cmd, s); err != nil {
 		return nil, fmt.Errorf("container %s: %w", c.Name, err)
 	}
@@ -87,6 +99,15 @@ func (c *Container) Start(cmd *exec.Cmd, user *User) (*Process, error) {
 		return nil, fmt.Errorf("container %s: %w", c.Name, err)
 	}
 	return p, nil
+}
+
+// Adopt follows a process that a runtime started in the container.
+func (c *Container) Adopt(pid int) (*Process, error) {
+	p, err := adopt(pid)
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", c.Name, err)
+	}
+	return p, c.journal.Add(Entry{Kind: KindProcess, Name: c.Name, PID: p.PID, Start: p.Start})
 }
 
 // Dial connects to an address from inside the namespace.

@@ -31,7 +31,7 @@ func TestFindHierarchies(t *testing.T) {
 			Hierarchies{Unified: "/sys/fs/cgroup/unified", Legacy: map[string]string{
 				"cpu": "/sys/fs/cgroup/cpu,cpuacct", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
 				"memory": "/sys/fs/cgroup/memory", "blkio": "/sys/fs/cgroup/blkio", "pids": "/sys/fs/cgroup/pids",
-			}},
+			}, Others: []string{"/sys/fs/cgroup/systemd"}},
 			[]string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/blkio", "/sys/fs/cgroup/pids"},
 		},
 		{"mountinfo.v2", Hierarchies{Unified: "/sys/fs/cgroup", Legacy: map[string]string{}}, []string{"/sys/fs/cgroup"}},

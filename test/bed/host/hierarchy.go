@@ -23,7 +23,8 @@ var controllers = []string{"cpu", "cpuacct", "memory", "blkio", "pids"}
 // Hierarchies are the cgroup trees that this host has mounted.
 type Hierarchies struct {
 	Unified string            // where cgroup v2 is mounted, empty if nowhere
-	Legacy  map[string]string // v1 controller to mount point
+	Legacy  map[string]string // v1 controller to mount point, of those that containers use
+	Others  []string          // v1 mount points without such a controller; runtimes make cgroups there as well
 }
 
 // FindHierarchies reads them from a mountinfo file (proc(5)), whose lines end in
@@ -48,10 +49,17 @@ func FindHierarchies(mountinfo string) (Hierarchies, error) {
 				h.Unified = left[4]
 			}
 		case "cgroup":
+			other := true
 			for option := range strings.SplitSeq(right[2], ",") {
-				if slices.Contains(controllers, option) && h.Legacy[option] == "" {
-					h.Legacy[option] = left[4]
+				if slices.Contains(controllers, option) {
+					other = false
+					if h.Legacy[option] == "" {
+						h.Legacy[option] = left[4]
+					}
 				}
+			}
+			if other {
+				h.Others = append(h.Others, left[4])
 			}
 		}
 	}

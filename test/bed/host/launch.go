@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,7 @@ type launchSpec struct {
 	Cgroups   []string // directories to join
 	Namespace string   // network namespace, "" for this one
 	User      *User
+	Run, Keep string // see Container.StartRuntime
 	Path      string
 	Args      []string
 }
@@ -91,6 +93,11 @@ func launch(text string) error {
 			return fmt.Errorf("enter network namespace: %w", err)
 		}
 	}
+	if s.Run != "" {
+		if err := privateRun(s.Run, s.Keep); err != nil {
+			return err
+		}
+	}
 	limit := syscall.Rlimit{Cur: openFiles, Max: openFiles}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("limit open files: %w", err)
@@ -107,6 +114,34 @@ func launch(text string) error {
 		}
 	}
 	return fmt.Errorf("execute %s: %w", s.Path, syscall.Exec(s.Path, s.Args, os.Environ()))
+}
+
+// privateRun puts an empty directory in the place of /run, for this process and
+// its descendants only.
+func privateRun(run, keep string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("new mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	fd, err := unix.Open(keep, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", keep, err)
+	}
+	if err := unix.Mount(run, "/run", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("own /run: %w", err)
+	}
+	if !strings.HasPrefix(keep, "/run/") {
+		return nil // still in sight
+	}
+	if err := os.MkdirAll(keep, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(fd), keep, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("keep %s: %w", keep, err)
+	}
+	return nil
 }
 
 // start starts cmd by way of the launcher and returns once it runs.

@@ -4,6 +4,7 @@ package host
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,10 +35,45 @@ func newProcess(cmd *exec.Cmd) (*Process, error) {
 	return p, err
 }
 
+// errEnded is what is known of the end of a process that is not our child.
+var errEnded = errors.New("it has ended")
+
+// adopt follows a process that is not our child.
+func adopt(pid int) (*Process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
+	start, err := startTime(pid)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	p := &Process{PID: pid, Start: start, cmd: &exec.Cmd{Process: process}, err: errEnded, done: make(chan struct{})}
+	go func() {
+		defer unix.Close(fd)
+		// Readable once it has ended (pidfd_open(2)).
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(poll, -1); err != unix.EINTR {
+				break
+			}
+		}
+		close(p.done)
+	}()
+	return p, nil
+}
+
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Wait waits for the end of the process. The error is that of [exec.Cmd.Wait].
+// Wait waits for the end of the process. The error is that of [exec.Cmd.Wait],
+// and for one that was adopted not nil.
 func (p *Process) Wait() error {
 	<-p.done
 	return p.err

@@ -37,6 +37,7 @@ func newUpCommand() *cobra.Command {
 		},
 	}
 	s.addTo(cmd)
+	cmd.Flags().StringVar((*string)(&s.options.Runtime), "runtime", "", "containerd: let containerd and runc make the containers")
 	cmd.Flags().Uint64Var(&s.options.Seed, "seed", 1, "of what the services do by chance")
 	cmd.Flags().BoolVar(&s.options.Spans, "spans", false, "let services log spans, as ground truth, into their data directories")
 	return cmd
