@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"seer/infer/campaign"
 	"seer/test/bed"
@@ -33,30 +34,37 @@ func TestFaults(t *testing.T) {
 		least  float64
 		rise   float64
 		others []string
+
+		// first says that the culprit's queue is the first to grow. Where a link
+		// or the host's own CPUs and disk are hit, its neighbours' may be.
+		first bool
 	}{
 		// Whoever calls the culprit waits for it, too, but its callee has nothing to do.
-		{campaign.CauseLock, "middle", 0.8, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}},
-		{campaign.CauseDeadlock, "middle", 0.5, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}},
-		{campaign.CauseSlowDependency, "middle", 0.5, (*trio).insideMS, "ms inside", 5, 3, []string{"front", "back"}},
-		{campaign.CausePool, "middle", 0.8, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}},
-		{campaign.CauseCycle, "front", 0.6, (*trio).aheadMS, "ms inside or waiting", 5, 3, []string{"middle", "back"}},
+		{campaign.CauseLock, "middle", 0.8, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}, true},
+		{campaign.CauseDeadlock, "middle", 0.5, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}, true},
+		{campaign.CauseSlowDependency, "middle", 0.5, (*trio).insideMS, "ms inside", 5, 3, []string{"front", "back"}, true},
+		{campaign.CausePool, "middle", 0.8, (*trio).insideMS, "ms inside", 5, 3, []string{"back"}, true},
+		{campaign.CauseCycle, "front", 0.6, (*trio).aheadMS, "ms inside or waiting", 5, 3, []string{"middle", "back"}, true},
 
-		{campaign.CausePacketFilter, "middle", 0.7, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}},
-		{campaign.CauseCPULimit, "middle", 0.8, (*trio).throttled, "periods throttled", 0.02, 0, []string{"front", "back"}},
-		{campaign.CauseNetworkShaping, "middle", 0.7, (*trio).shaped, "packets held up", 0.1, 0, []string{"front", "back"}},
-		{campaign.CauseNetworkLoss, "middle", 0.5, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}},
-		{campaign.CauseMemoryCapacity, "back", 0.5, (*trio).majorFaults, "major faults", 0.1, 0, []string{"front", "middle"}},
-		{campaign.CauseDisk, "back", 1, (*trio).diskStallMS, "ms stalled on the disk", 0.3, 1.5, []string{"front", "middle"}},
+		{campaign.CausePacketFilter, "middle", 0.7, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}, false},
+		{campaign.CauseCPULimit, "middle", 0.95, (*trio).throttled, "periods throttled", 0.02, 0, []string{"front", "back"}, true},
+		{campaign.CauseNetworkShaping, "middle", 0.7, (*trio).shaped, "packets held up", 0.1, 0, []string{"front", "back"}, false},
+		{campaign.CauseNetworkLoss, "middle", 0.5, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}, false},
+		{campaign.CauseMemoryCapacity, "back", 0.9, (*trio).majorFaults, "major faults", 0.1, 0, []string{"front", "middle"}, true},
+		{campaign.CauseDisk, "back", 1, (*trio).diskStallMS, "ms stalled on the disk", 0.3, 1.2, []string{"front", "middle"}, false},
 
-		// Their neighbours share the host, and feel it.
-		{campaign.CauseCPU, "middle", 0.8, (*trio).runDelayMS, "ms of run-queue delay", 1, 2, nil},
-		{campaign.CauseMemoryBandwidth, "back", 1, (*trio).cpuMS, "ms of CPU time", 0, 1.1, nil},
-		{campaign.CauseNetworkFailure, "", 1, nil, "", 0, 0, nil},
+		// Their neighbours share the host, and feel it. How much of the memory's
+		// bandwidth is taken depends on how idle the host's CPUs are.
+		{campaign.CauseCPU, "middle", 0.8, (*trio).runDelayMS, "ms of run-queue delay", 1, 2, nil, false},
+		{campaign.CauseMemoryBandwidth, "back", 1, (*trio).cpuMS, "ms of CPU time", 0, 0, nil, false},
+		{campaign.CauseNetworkFailure, "", 1, nil, "", 0, 0, nil, false},
 	}
+	x.watch()
 	nominal := x.observe(before, nil)
 	for _, tt := range tests {
 		t.Run(string(tt.cause), func(t *testing.T) {
 			x := x.in(t)
+			began := time.Now()
 			healthy := x.observe(before, tt.claim)
 			i, err := Prepare(t.Context(), x.bed, campaign.Fault{Cause: tt.cause, Culprit: tt.culprit, Intensity: tt.intensity})
 			if err != nil {
@@ -65,16 +73,23 @@ func TestFaults(t *testing.T) {
 			if err := i.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			onset := time.Now()
 			during := x.observe(while, tt.claim)
 			if err := i.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("p50 %.1f -> %.1f ms, p95 %.1f -> %.1f ms, %.0f %% failed; %s: %s, before: %s",
 				healthy.p50, during.p50, healthy.p95, during.p95, during.failed*100, tt.what, during.growth, healthy.growth)
+			order := x.order(began, onset)
+			t.Logf("queues: %v", order)
 			x.recover(nominal)
+			x.plot(string(tt.cause), onset, began, time.Now())
 
-			if during.p95 < 1.5*nominal.p95 && during.failed == 0 {
-				t.Errorf("p95 %.1f ms, without it %.1f ms: it does no harm", during.p95, nominal.p95)
+			if tt.first && (len(order) == 0 || order[0].service != tt.culprit) {
+				t.Errorf("queues grew in the order %v, want that of %s first", order, tt.culprit)
+			}
+			if during.p50 < 1.3*healthy.p50 && during.p95 < 1.5*healthy.p95 && during.failed == 0 {
+				t.Errorf("p50 and p95 are %.1f and %.1f ms, without it %.1f and %.1f ms: it does no harm", during.p50, during.p95, healthy.p50, healthy.p95)
 			}
 			if tt.claim == nil {
 				if during.failed < 0.9 {

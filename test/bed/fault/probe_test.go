@@ -292,8 +292,16 @@ func injectForever(app, data, spec string) error {
 // stats asks every service, by its control socket.
 func (x *trio) stats() map[string]tier.Stats {
 	x.t.Helper()
+	all, err := askAll(x.bed)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return all
+}
+
+func askAll(b *bed.Bed) (map[string]tier.Stats, error) {
 	all := map[string]tier.Stats{}
-	for _, c := range x.bed.Containers() {
+	for _, c := range b.Containers() {
 		client := http.Client{Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -303,15 +311,15 @@ func (x *trio) stats() map[string]tier.Stats {
 		}}
 		answer, err := client.Get("http://tier/stats")
 		if err != nil {
-			x.t.Fatal(err)
+			return nil, err
 		}
 		var s tier.Stats
 		err = json.NewDecoder(answer.Body).Decode(&s)
 		answer.Body.Close()
 		if err != nil {
-			x.t.Fatal(err)
+			return nil, err
 		}
 		all[c.Service] = s
 	}
-	return all
+	return all, nil
 }

@@ -36,6 +36,7 @@ type traffic struct {
 	mu      sync.Mutex
 	answers []campaign.Request
 	more    chan struct{} // closed and replaced with every answer
+	series  []depths
 }
 
 // in returns the same application for a part of a test.
