@@ -24,18 +24,26 @@ const (
 	RuntimeContainerd Runtime = "containerd" // containerd and runc, see package containerd
 )
 
+// installed returns an error where there is no such runtime, or not here.
+func (r Runtime) installed() error {
+	switch r {
+	case RuntimeNone:
+		return nil
+	case RuntimeContainerd:
+		return containerd.Installed()
+	}
+	return fmt.Errorf("no runtime %q: it is %q, or none", r, RuntimeContainerd)
+}
+
 // starter starts a container's program, in the container's cgroup and namespace.
 type starter func(ctx context.Context, c *Container, in *host.Container, cmd *exec.Cmd) (*host.Process, error)
 
 // starter returns the runtime's. The containers' namespaces exist.
 func (b *Bed) starter(ctx context.Context, r Runtime) (starter, error) {
-	switch r {
-	case RuntimeNone:
-		return startHere, nil
-	case RuntimeContainerd:
+	if r == RuntimeContainerd {
 		return b.startContainerd(ctx)
 	}
-	return nil, fmt.Errorf("no runtime %q: it is %q, or none", r, RuntimeContainerd)
+	return startHere, nil
 }
 
 // startHere starts programs without a runtime.
@@ -56,9 +64,6 @@ const (
 
 // startContainerd starts a containerd with the images that services need.
 func (b *Bed) startContainerd(ctx context.Context) (starter, error) {
-	if err := containerd.Installed(); err != nil {
-		return nil, err
-	}
 	in, err := b.host.NewContainer("containerd", host.Limits{}, host.Link{})
 	if err != nil {
 		return nil, err

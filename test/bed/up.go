@@ -42,7 +42,7 @@ func Up(ctx context.Context, app *topology.App, o Options) (*Bed, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("containers take root: run it with sudo")
 	}
-	if err := servers.Installed(app); err != nil {
+	if err := errors.Join(servers.Installed(app), o.Runtime.installed()); err != nil {
 		return nil, err
 	}
 	unlock, err := lock(o.state(app.Name))
