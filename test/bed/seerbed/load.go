@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seer/collector"
 	"seer/infer/campaign"
 	"seer/test/bed"
 	"seer/test/bed/host"
@@ -44,7 +45,8 @@ func newLoadCommand() *cobra.Command {
 the seed, whatever becomes of them. Latency counts from the moment at which a
 request was meant to be sent.
 
-With --out it writes a campaign directory without samples.`,
+With --out it writes a campaign directory without samples, of which "seersim check"
+finds nothing else to say.`,
 		Example: `  sudo seerbed load --app social-network --duration 2m
   sudo seerbed load --app hotel --rate 300 --shape diurnal --duration 1h --out hotel-1`,
 		Args: cobra.NoArgs,
@@ -146,6 +148,13 @@ func manifest(p *campaign.Plan, start time.Time) campaign.Manifest {
 		DurationMS: p.Duration.Milliseconds(), TickMS: tickMS, Services: services,
 		Options:  p.Options.Strings(),
 		Versions: map[string]string{"go": runtime.Version()},
+	}
+	// None was measured, but a reader wants to know the columns.
+	for _, q := range collector.Queues {
+		m.Queues = append(m.Queues, q.Name)
+	}
+	for _, c := range p.App.Containers() {
+		m.Containers = append(m.Containers, campaign.Container{Name: c.Name, Service: c.Service})
 	}
 	for _, q := range p.App.QoS {
 		m.QoS = append(m.QoS, campaign.QoS{Service: q.Service, Percentile: q.Percentile, TargetMS: q.Target.Seconds() * 1000})
