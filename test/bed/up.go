@@ -350,7 +350,10 @@ func (b *Bed) await(ctx context.Context, c *Container, p *host.Process) error {
 		case <-timer.C:
 			continue
 		case <-p.Done():
-			err = fmt.Errorf("it has ended (%v)", p.Wait())
+			if err = p.Wait(); err == nil {
+				err = errors.New("without an error")
+			}
+			err = fmt.Errorf("it has ended (%w)", err)
 		case <-ctx.Done():
 			if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 				return cause
