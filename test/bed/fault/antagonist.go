@@ -103,13 +103,14 @@ func compute(ctx context.Context, cfg AntagonistConfig) error {
 
 // burn computes for some microseconds.
 func burn() {
-	for x := range 10_000 {
-		sink += x * x
+	x := uint64(1)
+	for range 10_000 {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
 	}
+	runtime.KeepAlive(x) // or there is nothing to compute
 }
-
-// sink keeps the work from being optimised away. It is one antagonist thread's.
-var sink int
 
 // stream writes to one cache line after the other, of more memory than any cache
 // has, on every CPU.
