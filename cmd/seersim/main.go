@@ -24,13 +24,13 @@ func main() {
 	}
 }
 
-// newRootCommand returns `seersim`, which simulates; check and calibrate are
-// beside it.
+// newRootCommand returns `seersim`, which simulates; check, calibrate and
+// plot are beside it.
 func newRootCommand() *cobra.Command {
 	root := newSimulateCommand()
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newCheckCommand(), newCalibrateCommand())
+	root.AddCommand(newCheckCommand(), newCalibrateCommand(), newPlotCommand())
 	return root
 }
 

@@ -44,6 +44,9 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"check"}, "which directory?", 2},
 		{[]string{"check", dir}, "1 of 1 directories", 1},
 		{[]string{"calibrate", "--from", dir}, "--out", 2},
+		{[]string{"plot"}, "which directory?", 2},
+		{[]string{"plot", dir, "--out", "run.jpg"}, ".png or .svg", 2},
+		{[]string{"plot", dir, "--out", "run.png"}, dir, 1},
 		{[]string{"calibrate", "--from", dir, "--out", dir}, "is no campaign", 1},
 	} {
 		_, err := seersim(t.Context(), test.args...)
