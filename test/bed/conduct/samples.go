@@ -34,9 +34,9 @@ type samples struct {
 const (
 	// behind is by how much a copy follows the present: Seer writes every second.
 	behind = 5 * time.Second
-	// copyEvery is how often to copy. Opening the database costs more than
-	// reading it, and the application should not feel it.
-	copyEvery = 3 * tracedb.ChunkLength
+	// copyEvery is how often to copy. A campaign that is killed loses the samples
+	// of about twice this time.
+	copyEvery = tracedb.ChunkLength
 )
 
 // newSamples copies from a time of the campaign's clock on.
