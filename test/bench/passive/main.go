@@ -31,6 +31,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,9 +49,10 @@ func main() {
 		flag.Float64Var(&o.budget, "cpu-budget", 1, "the collector's CPU budget; 1 never lowers the pass rate, 0 is the default budget")
 		flag.Float64Var(&o.passHz, "pass-hz", 0, "passes per second; 0 is the default")
 		flag.Float64Var(&o.swing, "swing", 0, "share by which the load swings up and down in 2 s; 0 is stationary")
+		only := flag.String("only", "", "points to measure, by service time and depth: 5ms:25,600us:3 (default: all)")
 		flag.StringVar(&o.name, "name", "passive", "prefix of the BENCH names")
 		flag.Parse()
-		run(t, o)
+		run(t, o, choose(t, *only))
 	})
 	stop()
 	os.Exit(status)
@@ -70,6 +72,9 @@ type point struct {
 	depth   float64
 }
 
+// String returns the point as -only takes it.
+func (p point) String() string { return fmt.Sprintf("%v:%g", p.service, p.depth) }
+
 const us, ms = time.Microsecond, time.Millisecond
 
 // points stay below some 6,000 requests a second, which two cores serve with
@@ -82,12 +87,28 @@ var points = []point{
 	{200 * ms, 3}, {200 * ms, 30}, {200 * ms, 300},
 }
 
-func run(t lab.TB, o options) {
+// choose returns the points of a list, or all of them for an empty one.
+func choose(t lab.TB, list string) []point {
+	if list == "" {
+		return points
+	}
+	var out []point
+	for want := range strings.SplitSeq(list, ",") {
+		i := slices.IndexFunc(points, func(p point) bool { return p.String() == want })
+		if i < 0 {
+			t.Fatalf("-only %q: no such point; they are %s", want, points)
+		}
+		out = append(out, points[i])
+	}
+	return out
+}
+
+func run(t lab.TB, o options, points []point) {
 	fmt.Println("| service ms | depth | pairs | rate /s | passes /s | sampling error % | mean error % | r of 100 ms series | rate error % | latency error % | downstream error % |")
 	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	var figures []string
-	for i, p := range points {
-		r := measure(t, p, uint64(i+1), o)
+	for _, p := range points {
+		r := measure(t, p, p.seed(), o)
 		fmt.Printf("| %.1f | %.2f | %d | %.0f | %.0f | %.2f | %+.2f | %.3f | %+.2f | %+.2f | %+.2f |\n", p.service.Seconds()*1e3,
 			r.depth, r.pairs, r.rate, r.passes, r.samplingError, r.meanError, r.correlation, r.rateError, r.latencyError, r.downstreamError)
 		figure := func(what string, value float64, unit string) {
@@ -115,6 +136,9 @@ type result struct {
 	latencyError    float64 // depth / rate, by Little's law
 	downstreamError float64 // of the mean depth, at the client
 }
+
+// seed is the point's own, whichever others are measured.
+func (p point) seed() uint64 { return uint64(slices.Index(points, p) + 1) }
 
 // pairsFor is how many pairs of containers a point is measured on at once.
 func pairsFor(p point) int {
