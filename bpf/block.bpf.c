@@ -23,21 +23,58 @@ struct {
 	__type(value, struct block_request);
 } block_requests SEC(".maps");
 
-#define PF_KTHREAD 0x00200000
+/* As many as there are requests, by the same arithmetic; what a merge or a driver
+ * between leaves behind is the least recently used.
+ * Key: address of the struct bio that a request is made for. Value: container.ID
+ * of the thread that submitted it, 0 for a kernel thread. Writer: block_io_submit.
+ * Reader: block_io_issue, which deletes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BLOCK_REQUESTS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} bio_submitters SEC(".maps");
 
-/* The issuing thread, when it is one of the container's own; for requests that
- * a kernel worker issues, such as writeback, the cgroup charged by the bio.
+#define PF_KTHREAD 0x00200000
+#define SUBMITTED_BY_SEER (~0ULL) /* never measured */
+
+/* Who submits is known only here: whoever happens to run the device's queue
+ * later issues what others have put there, a batch of writeback for example.
+ * It is noted for kernel threads, too, as addresses are used again.
+ */
+SEC("tp_btf/block_getrq")
+int BPF_PROG(block_io_submit, struct bio *bio)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 key = (__u64)bio, owner = 0;
+
+	if (is_self(task))
+		owner = SUBMITTED_BY_SEER;
+	else if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
+		owner = owner_of(task);
+	bpf_map_update_elem(&bio_submitters, &key, &owner, BPF_ANY);
+	return 0;
+}
+
+/* The container of the thread that submitted a request; for what kernel threads
+ * submit, such as writeback, the one whose cgroup the bio is charged to.
  */
 static __always_inline __u64 owner_of_request(struct request *rq)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	__u64 id, *known;
+	struct bio *bio = BPF_CORE_READ(rq, bio);
+	__u64 key = (__u64)bio, id, owner, *known;
 
-	if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
-		return is_self(task) ? 0 : owner_of(task);
-	id = BPF_CORE_READ(rq, bio, bi_blkg, blkcg, css.cgroup, kn, id);
-	if (!id)
-		return 0;
+	if (!bio)
+		return 0; /* a flush, or a command: not a container's */
+	known = bpf_map_lookup_elem(&bio_submitters, &key);
+	if (known) {
+		owner = *known;
+		bpf_map_delete_elem(&bio_submitters, &key);
+		if (owner)
+			return owner == SUBMITTED_BY_SEER ? 0 : owner;
+	}
+	id = BPF_CORE_READ(bio, bi_blkg, blkcg, css.cgroup, kn, id);
 	known = bpf_map_lookup_elem(&blkcg_owners, &id);
 	return known ? *known : 0;
 }
@@ -65,9 +102,9 @@ static __always_inline int finish(struct request *rq)
  *
  * Depth: issued less completed, requests; exact mean from the sums of their
  *        times (DESIGN.md section 3.2).
- * Owner: the issuing thread's container, or the one its bio is charged to.
- * Hook:  tracepoints block_rq_issue and block_rq_complete, per request of the
- *        device, whose own cost is a hundred times larger.
+ * Owner: the submitting thread's container, or the one its bio is charged to.
+ * Hook:  tracepoints block_getrq, block_rq_issue and block_rq_complete, per request
+ *        of the device, whose own cost is a hundred times larger.
  * Loss:  LOSS_BLOCK_FULL: the request is not counted at all.
  * Since: Linux 5.11 (block_rq_issue lost its queue argument in a54895fa057c).
  */

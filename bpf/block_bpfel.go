@@ -108,6 +108,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	BlockMapBioSubmitters    = "bio_submitters"
 	BlockMapBlkcgOwners      = "blkcg_owners"
 	BlockMapBlockRequests    = "block_requests"
 	BlockMapContainerRows    = "container_rows"
@@ -120,6 +121,7 @@ const (
 	BlockProgBlockIoComplete = "block_io_complete"
 	BlockProgBlockIoIssue    = "block_io_issue"
 	BlockProgBlockIoRequeue  = "block_io_requeue"
+	BlockProgBlockIoSubmit   = "block_io_submit"
 	BlockVarGroupByComm      = "group_by_comm"
 	BlockVarIoHierarchy      = "io_hierarchy"
 	BlockVarSelfTgid         = "self_tgid"
@@ -170,12 +172,14 @@ type BlockProgramSpecs struct {
 	BlockIoComplete *ebpf.ProgramSpec `ebpf:"block_io_complete"`
 	BlockIoIssue    *ebpf.ProgramSpec `ebpf:"block_io_issue"`
 	BlockIoRequeue  *ebpf.ProgramSpec `ebpf:"block_io_requeue"`
+	BlockIoSubmit   *ebpf.ProgramSpec `ebpf:"block_io_submit"`
 }
 
 // BlockMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type BlockMapSpecs struct {
+	BioSubmitters  *ebpf.MapSpec `ebpf:"bio_submitters"`
 	BlkcgOwners    *ebpf.MapSpec `ebpf:"blkcg_owners"`
 	BlockRequests  *ebpf.MapSpec `ebpf:"block_requests"`
 	ContainerRows  *ebpf.MapSpec `ebpf:"container_rows"`
@@ -216,6 +220,7 @@ func (o *BlockObjects) Close() error {
 //
 // It can be passed to LoadBlockObjects or ebpf.CollectionSpec.LoadAndAssign.
 type BlockMaps struct {
+	BioSubmitters  *ebpf.Map `ebpf:"bio_submitters"`
 	BlkcgOwners    *ebpf.Map `ebpf:"blkcg_owners"`
 	BlockRequests  *ebpf.Map `ebpf:"block_requests"`
 	ContainerRows  *ebpf.Map `ebpf:"container_rows"`
@@ -229,6 +234,7 @@ type BlockMaps struct {
 
 func (m *BlockMaps) Close() error {
 	return _BlockClose(
+		m.BioSubmitters,
 		m.BlkcgOwners,
 		m.BlockRequests,
 		m.ContainerRows,
@@ -257,6 +263,7 @@ type BlockPrograms struct {
 	BlockIoComplete *ebpf.Program `ebpf:"block_io_complete"`
 	BlockIoIssue    *ebpf.Program `ebpf:"block_io_issue"`
 	BlockIoRequeue  *ebpf.Program `ebpf:"block_io_requeue"`
+	BlockIoSubmit   *ebpf.Program `ebpf:"block_io_submit"`
 }
 
 func (p *BlockPrograms) Close() error {
@@ -264,6 +271,7 @@ func (p *BlockPrograms) Close() error {
 		p.BlockIoComplete,
 		p.BlockIoIssue,
 		p.BlockIoRequeue,
+		p.BlockIoSubmit,
 	)
 }
 

@@ -123,7 +123,7 @@ func (c *Collector) loadFamilies() {
 	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover"}
 	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", queues: []Queue{QueueEpollReady}}
 	c.task = &family{id: bpf.SocketFamilyIdFAMILY_TASK, name: "sched", queues: []Queue{QueueRun}}
-	c.block = Probe{Name: "block", Queues: []Queue{QueueBlockIO}, Flavour: "tp_btf", Programs: []string{"block_io_issue", "block_io_complete", "block_io_requeue"}}
+	c.block = Probe{Name: "block", Queues: []Queue{QueueBlockIO}, Flavour: "tp_btf", Programs: []string{"block_io_submit", "block_io_issue", "block_io_complete", "block_io_requeue"}}
 	c.nic = Probe{Name: "nic", Queues: []Queue{QueueNICRx}, Flavour: "procfs"}
 
 	c.start(c.discover, c.programs.loadDiscover, func() *iterator { return c.programs.discover })

@@ -278,7 +278,7 @@ func (p *programs) loadBlock() error {
 		return err
 	}
 	// Completion first, so that no request is left in the table.
-	return p.attachTracing(c, "block_io_complete", "block_io_requeue", "block_io_issue")
+	return p.attachTracing(c, "block_io_complete", "block_io_requeue", "block_io_submit", "block_io_issue")
 }
 
 // close detaches and frees everything. It may be called more than once.
