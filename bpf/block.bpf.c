@@ -49,6 +49,7 @@ int BPF_PROG(block_io_submit, struct bio *bio)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 key = (__u64)bio, owner = 0;
 
+	count_run(HOOK_BLOCK_IO);
 	if (is_self(task))
 		owner = SUBMITTED_BY_SEER;
 	else if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
