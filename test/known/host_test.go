@@ -86,20 +86,21 @@ func TestBlockIO(t *testing.T) {
 	to, toDisk := writer.Usage(), writer.Device.Usage(t)
 	cells := tr.over(t, disk, collector.QueueBlockIO, from.At, to.At)
 
+	// On a disk with two CPUs completions are missed now and then, and such a request
+	// counts until its struct is used again: the depth is held to the truth on a
+	// device of the test's own only (docs/RESULTS.md, Known answers).
+	ownDevice := os.Getenv(lab.EnvBlockDevice) != ""
+
 	took := to.At.Sub(from.At).Seconds()
 	got, length := mean(cells)
 	share := length.Seconds() / took
 	departed := 0.0
 	for _, c := range cells {
 		departed += c.Departures
-		if c.Depth < 0 || c.Mean < 0 {
-			t.Errorf("block_io(%s) = depth %v, mean %.2f in one tick, want none below 0", disk.Name, c.Depth, c.Mean)
+		if c.Depth < 0 || c.Mean < 0 || ownDevice && (c.Depth > threads || c.Mean > threads) {
+			t.Errorf("block_io(%s) = depth %v, mean %.2f in one tick, want at most %d: each thread has one write", disk.Name, c.Depth, c.Mean, threads)
 		}
 	}
-	// One tick alone may show more than the threads' writes: on a disk that others
-	// write to as well, some completions are not seen, and such a request counts
-	// until its struct is used again (docs/RESULTS.md, Known answers). The mean over
-	// the second, below, is held to the time that the calls took.
 	// The ticks are whole and within, so what departed in them is among the
 	// writes, or about to return at the start. What departed outside of them is
 	// known by its share of the time, as far as a machine writes evenly.
@@ -108,10 +109,10 @@ func TestBlockIO(t *testing.T) {
 		t.Errorf("block_io(%s) departures = %.0f in %.2f of the time, want them among the process's %.0f writes", disk.Name, departed, share, writes)
 	}
 	inside := (to.Inside - from.Inside).Seconds() / took
-	if got <= 0 || got > inside*1.05 {
+	if got <= 0 || ownDevice && got > inside*1.05 {
 		t.Errorf("block_io(%s) = mean %.2f, want at most the %.2f calls in progress", disk.Name, got, inside)
 	}
-	if os.Getenv(lab.EnvBlockDevice) != "" {
+	if ownDevice {
 		// A disk of our own: its sum is the same, but for the time between the
 		// making of a request and its issue.
 		byDisk := (toDisk.Weighted - fromDisk.Weighted).Seconds() / toDisk.At.Sub(fromDisk.At).Seconds()
