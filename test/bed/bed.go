@@ -121,8 +121,10 @@ func (b *Bed) Replicas(service string) []Container {
 // RouterNetns.
 func (b *Bed) Entry(service string) []string {
 	var addrs []string
-	for _, c := range b.Replicas(service) {
-		addrs = append(addrs, c.Addr.String())
+	for i := range b.containers { // not copied: while it starts, its process is written
+		if c := &b.containers[i]; c.Service == service {
+			addrs = append(addrs, c.Addr.String())
+		}
 	}
 	return addrs
 }

@@ -38,7 +38,8 @@ func port(s *topology.Service) uint16 {
 func (b *Bed) command(ctx context.Context, c *Container, o Options, t *servers.Templates) (*exec.Cmd, error) {
 	if c.Kind != topology.KindApp {
 		peers := map[string][]netip.AddrPort{}
-		for _, other := range b.containers {
+		for i := range b.containers { // by index: their processes are written meanwhile
+			other := &b.containers[i]
 			peers[other.Service] = append(peers[other.Service], other.Addr)
 		}
 		return servers.Command(ctx, servers.Config{
