@@ -172,6 +172,7 @@ const (
 	DiscoverVarEpollOps       = "epoll_ops"
 	DiscoverVarGroupByComm    = "group_by_comm"
 	DiscoverVarKnownEpollFd   = "known_epoll_fd"
+	DiscoverVarPassesByFile   = "passes_by_file"
 	DiscoverVarSelfTgid       = "self_tgid"
 	DiscoverVarWalkedOwner    = "walked_owner"
 	DiscoverVarWalkedScan     = "walked_scan"
@@ -248,6 +249,7 @@ type DiscoverVariableSpecs struct {
 	EpollOps     *ebpf.VariableSpec `ebpf:"epoll_ops"`
 	GroupByComm  *ebpf.VariableSpec `ebpf:"group_by_comm"`
 	KnownEpollFd *ebpf.VariableSpec `ebpf:"known_epoll_fd"`
+	PassesByFile *ebpf.VariableSpec `ebpf:"passes_by_file"`
 	SelfTgid     *ebpf.VariableSpec `ebpf:"self_tgid"`
 	WalkedOwner  *ebpf.VariableSpec `ebpf:"walked_owner"`
 	WalkedScan   *ebpf.VariableSpec `ebpf:"walked_scan"`
@@ -312,6 +314,7 @@ type DiscoverVariables struct {
 	EpollOps     *ebpf.Variable `ebpf:"epoll_ops"`
 	GroupByComm  *ebpf.Variable `ebpf:"group_by_comm"`
 	KnownEpollFd *ebpf.Variable `ebpf:"known_epoll_fd"`
+	PassesByFile *ebpf.Variable `ebpf:"passes_by_file"`
 	SelfTgid     *ebpf.Variable `ebpf:"self_tgid"`
 	WalkedOwner  *ebpf.Variable `ebpf:"walked_owner"`
 	WalkedScan   *ebpf.Variable `ebpf:"walked_scan"`

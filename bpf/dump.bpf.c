@@ -30,19 +30,18 @@ struct socket_record {
 /* Keeps the type in BTF, for Go. */
 struct socket_record *unused_socket_record __attribute__((unused));
 
-SEC("iter/bpf_sk_storage_map")
-int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline int dump_socket(struct seq_file *seq, struct sock *sk,
+				       struct socket_state *state)
 {
-	struct socket_state *state = ctx->value;
 	struct socket_record record = {};
 	struct control *ctl = control();
-	struct sock *sk = ctx->sk;
 	struct tcp_sock *tp;
 
-	if (!sk || !state || !ctl || state->flags & SOCKET_SELF)
+	if (!ctl || state->flags & SOCKET_SELF)
 		return 0;
 	/* A walk that pauses for its reader finds its place again by counting,
-	 * and meets a socket twice when others have gone meanwhile. */
+	 * and meets a socket twice when others have gone meanwhile; a walk over
+	 * descriptors meets it as often as it has some. */
 	if (state->dumped == ctl->dump)
 		return 0;
 	state->dumped = ctl->dump;
@@ -84,9 +83,31 @@ int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 			record.syn_queue = BPF_CORE_READ(tp, inet_conn.icsk_accept_queue.qlen.counter);
 		}
 	}
-	if (bpf_seq_write(ctx->meta->seq, &record, sizeof(record)))
+	if (bpf_seq_write(seq, &record, sizeof(record)))
 		count_loss(LOSS_DUMP_FULL);
 	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket_state *state = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	return sk && state ? dump_socket(ctx->meta->seq, sk, state) : 0;
+}
+
+/* The same by descriptor, as socket_pass_files. */
+SEC("iter/task_file")
+int dump_socket_files(struct bpf_iter__task_file *ctx)
+{
+	struct socket_state *state;
+	struct sock *sk = socket_of(ctx->file);
+
+	if (!sk)
+		return 0;
+	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	return state ? dump_socket(ctx->meta->seq, sk, state) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

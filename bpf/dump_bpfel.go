@@ -179,6 +179,7 @@ const (
 	DumpMapListeners          = "listeners"
 	DumpMapLosses             = "losses"
 	DumpMapSockets            = "sockets"
+	DumpProgDumpSocketFiles   = "dump_socket_files"
 	DumpProgDumpSockets       = "dump_sockets"
 	DumpVarGroupByComm        = "group_by_comm"
 	DumpVarSelfTgid           = "self_tgid"
@@ -227,7 +228,8 @@ type DumpSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DumpProgramSpecs struct {
-	DumpSockets *ebpf.ProgramSpec `ebpf:"dump_sockets"`
+	DumpSocketFiles *ebpf.ProgramSpec `ebpf:"dump_socket_files"`
+	DumpSockets     *ebpf.ProgramSpec `ebpf:"dump_sockets"`
 }
 
 // DumpMapSpecs contains maps before they are loaded into the kernel.
@@ -312,11 +314,13 @@ type DumpVariables struct {
 //
 // It can be passed to LoadDumpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DumpPrograms struct {
-	DumpSockets *ebpf.Program `ebpf:"dump_sockets"`
+	DumpSocketFiles *ebpf.Program `ebpf:"dump_socket_files"`
+	DumpSockets     *ebpf.Program `ebpf:"dump_sockets"`
 }
 
 func (p *DumpPrograms) Close() error {
 	return _DumpClose(
+		p.DumpSocketFiles,
 		p.DumpSockets,
 	)
 }

@@ -112,4 +112,23 @@ int epoll_ready(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
+static long visit_epoll_nth(__u32 index, void *unused)
+{
+	visit_epoll(index);
+	return 0;
+}
+
+/* The same on demand (BPF_PROG_RUN), for kernels that refuse iterators over maps. Since:
+ * Linux 6.2, as what may sleep could not use a stack before (free_slots).
+ */
+SEC("syscall")
+int epoll_ready_run(void *unused)
+{
+	struct family_stats *stats = family(FAMILY_EPOLL);
+
+	if (stats)
+		bpf_loop(stats->high < EPOLLS_MAX ? stats->high : EPOLLS_MAX, visit_epoll_nth, NULL, 0);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

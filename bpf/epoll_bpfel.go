@@ -122,6 +122,7 @@ const (
 	EpollMapHookRuns       = "hook_runs"
 	EpollMapLosses         = "losses"
 	EpollProgEpollReady    = "epoll_ready"
+	EpollProgEpollReadyRun = "epoll_ready_run"
 	EpollVarGroupByComm    = "group_by_comm"
 	EpollVarSelfTgid       = "self_tgid"
 )
@@ -168,7 +169,8 @@ type EpollSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EpollProgramSpecs struct {
-	EpollReady *ebpf.ProgramSpec `ebpf:"epoll_ready"`
+	EpollReady    *ebpf.ProgramSpec `ebpf:"epoll_ready"`
+	EpollReadyRun *ebpf.ProgramSpec `ebpf:"epoll_ready_run"`
 }
 
 // EpollMapSpecs contains maps before they are loaded into the kernel.
@@ -257,12 +259,14 @@ type EpollVariables struct {
 //
 // It can be passed to LoadEpollObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EpollPrograms struct {
-	EpollReady *ebpf.Program `ebpf:"epoll_ready"`
+	EpollReady    *ebpf.Program `ebpf:"epoll_ready"`
+	EpollReadyRun *ebpf.Program `ebpf:"epoll_ready_run"`
 }
 
 func (p *EpollPrograms) Close() error {
 	return _EpollClose(
 		p.EpollReady,
+		p.EpollReadyRun,
 	)
 }
 

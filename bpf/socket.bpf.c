@@ -322,29 +322,28 @@ static __always_inline void add_cached(struct container_row *row, struct socket_
 	add_depth(&row->cells[QUEUE_UNREAD_REQUESTS], pass, state->unread_requests, 0);
 }
 
-/* One pass over the tracked sockets. */
-SEC("iter/bpf_sk_storage_map")
-int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
+/* One socket's part of a pass. */
+static __always_inline int visit_socket(struct seq_file *seq, struct sock *sk,
+					struct socket_state *state)
 {
 	struct family_stats *stats = family(FAMILY_SOCKET);
 	struct control *ctl = control();
-	struct socket_state *state = ctx->value;
-	struct sock *sk = ctx->sk;
 	struct container_row *row;
 	struct tcp_sock *tp;
 	__u64 pass;
 	__u8 tcp_state;
 
-	if (!sk || !state || !ctl || !stats)
+	if (!ctl || !stats)
 		return 0;
 	pass = ctl->pass[FAMILY_SOCKET];
-	/* The walk starts over where a bucket changed under it. */
+	/* The walk starts over where a bucket changed under it, and meets a socket
+	 * as often as it has descriptors. */
 	if (state->pass == pass)
 		return 0;
 	state->pass = pass;
 	stats->visited++;
 	if (read_ends(ctl, stats->visited)) /* one byte ends it */
-		bpf_seq_write(ctx->meta->seq, &(__u8){0}, 1);
+		bpf_seq_write(seq, &(__u8){0}, 1);
 
 	if (state->flags & SOCKET_SELF)
 		return 0;
@@ -401,6 +400,33 @@ int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
 	}
 	add_connection(row, state, pass);
 	return 0;
+}
+
+/* One pass over the tracked sockets, by the kernel's list of their storages. */
+SEC("iter/bpf_sk_storage_map")
+int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket_state *state = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	return sk && state ? visit_socket(ctx->meta->seq, sk, state) : 0;
+}
+
+/* The same by every descriptor of every process, where that list cannot be had
+ * or cannot be trusted. It costs as much as there are descriptors, and does not
+ * meet sockets without one: connections that were not accepted yet, those that
+ * are closed and still have something to deliver, subflows of Multipath TCP.
+ */
+SEC("iter/task_file")
+int socket_pass_files(struct bpf_iter__task_file *ctx)
+{
+	struct socket_state *state;
+	struct sock *sk = socket_of(ctx->file);
+
+	if (!sk)
+		return 0;
+	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	return state ? visit_socket(ctx->meta->seq, sk, state) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -104,6 +104,17 @@ struct {
 	__type(value, struct listener_value);
 } listeners SEC(".maps");
 
+/* The socket behind a file of iter/task_file; NULL where it is none. */
+static __always_inline struct sock *socket_of(struct file *file)
+{
+	struct socket *sock;
+
+	if (!file) /* the call after the last one */
+		return NULL;
+	sock = bpf_sock_from_file(file);
+	return sock ? sock->sk : NULL;
+}
+
 #define V4_MAPPED_PREFIX 0xffff0000 /* 0000:ffff as a little-endian word */
 
 static __always_inline void local_address(const struct sock *sk, struct listener_key *key)
@@ -156,7 +167,8 @@ static __always_inline struct sock *queue_holder(struct sock *sk)
 
 static __always_inline void remember_listener(const struct sock *sk, __u64 owner)
 {
-	struct listener_value value = {.owner = owner, .sock = (__u64)sk};
+	/* Of Multipath TCP the subflow, whose state changes are seen. */
+	struct listener_value value = {.owner = owner, .sock = (__u64)queue_holder((void *)sk)};
 	struct listener_key key;
 
 	local_address(sk, &key);

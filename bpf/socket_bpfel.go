@@ -213,6 +213,7 @@ const (
 	SocketMapLosses           = "losses"
 	SocketMapSockets          = "sockets"
 	SocketProgSocketPass      = "socket_pass"
+	SocketProgSocketPassFiles = "socket_pass_files"
 	SocketProgTcpState        = "tcp_state"
 	SocketVarGroupByComm      = "group_by_comm"
 	SocketVarSelfTgid         = "self_tgid"
@@ -263,8 +264,9 @@ type SocketSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketProgramSpecs struct {
-	SocketPass *ebpf.ProgramSpec `ebpf:"socket_pass"`
-	TcpState   *ebpf.ProgramSpec `ebpf:"tcp_state"`
+	SocketPass      *ebpf.ProgramSpec `ebpf:"socket_pass"`
+	SocketPassFiles *ebpf.ProgramSpec `ebpf:"socket_pass_files"`
+	TcpState        *ebpf.ProgramSpec `ebpf:"tcp_state"`
 }
 
 // SocketMapSpecs contains maps before they are loaded into the kernel.
@@ -356,13 +358,15 @@ type SocketVariables struct {
 //
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketPrograms struct {
-	SocketPass *ebpf.Program `ebpf:"socket_pass"`
-	TcpState   *ebpf.Program `ebpf:"tcp_state"`
+	SocketPass      *ebpf.Program `ebpf:"socket_pass"`
+	SocketPassFiles *ebpf.Program `ebpf:"socket_pass_files"`
+	TcpState        *ebpf.Program `ebpf:"tcp_state"`
 }
 
 func (p *SocketPrograms) Close() error {
 	return _SocketClose(
 		p.SocketPass,
+		p.SocketPassFiles,
 		p.TcpState,
 	)
 }

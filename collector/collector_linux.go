@@ -119,10 +119,17 @@ func (c *Collector) loadFamilies() {
 		id: bpf.SocketFamilyIdFAMILY_SOCKET, name: "socket", run: c.programs.socketPass, state: ProbeOn,
 		longest: min(longestVisit, c.cfg.Tick/4),
 		queues:  []Queue{QueueSYN, QueueAcceptBacklog, QueueReceive, QueueOutstanding, QueueDownstream, QueueSend, QueueNICTx, QueueUnreadRequests},
+		flavour: "iter, tp_btf",
 	}
-	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover"}
-	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", queues: []Queue{QueueEpollReady}}
-	c.task = &family{id: bpf.SocketFamilyIdFAMILY_TASK, name: "sched", queues: []Queue{QueueRun}}
+	c.socket.programs = []string{"socket_pass", "tcp_state"}
+	if c.programs.byFile {
+		c.socket.flavour = "iter/task_file, tp_btf"
+		c.socket.programs[0] = "socket_pass_files"
+		c.log.Info("sockets are found by descriptor", "reason", c.programs.byFileReason)
+	}
+	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover", flavour: "iter", programs: []string{"discover"}}
+	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", flavour: "iter", programs: []string{"epoll_ready"}, queues: []Queue{QueueEpollReady}}
+	c.task = &family{id: bpf.SocketFamilyIdFAMILY_TASK, name: "sched", flavour: "iter", programs: []string{"run_queue"}, queues: []Queue{QueueRun}}
 	c.block = Probe{Name: "block", Queues: []Queue{QueueBlockIO}, Flavour: "tp_btf", Programs: []string{"block_io_submit", "block_io_issue", "block_io_complete", "block_io_requeue"}}
 	c.nic = Probe{Name: "nic", Queues: []Queue{QueueNICRx}, Flavour: "procfs"}
 
@@ -134,6 +141,9 @@ func (c *Collector) loadFamilies() {
 		}
 	}
 	c.start(c.epoll, c.programs.loadEpoll, func() *iterator { return c.programs.epoll })
+	if c.epoll.run != nil && c.epoll.run.link == nil {
+		c.epoll.flavour, c.epoll.programs = "syscall", []string{"epoll_ready_run"}
+	}
 	if c.epoll.state == ProbeOn && c.epolls == nil {
 		// Passes would find none, and an empty queue is not an unread one.
 		c.epoll.state, c.epoll.reason = ProbeFailed, "epoll instances cannot be found without discovery: "+c.discover.reason

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"seer/bpf"
 )
@@ -197,11 +198,17 @@ func loadKretprobeFlavour(p *programs) (func() ([]link.Link, error), error) {
 		return func() (link.Link, error) {
 			l, err := attach(symbol, c.Programs[program], nil)
 			if err != nil {
-				return nil, fmt.Errorf("attach %s: %w", program, err)
+				return nil, fmt.Errorf("attach %s: %w", program, probeRefusal(err))
 			}
 			return l, nil
 		}
 	}
+	// That a program loads does not say that this kernel has kprobes.
+	tried, err := probe(link.Kprobe, "tcp_close", "request_close")()
+	if err != nil {
+		return nil, err
+	}
+	tried.Close()
 	return func() ([]link.Link, error) {
 		// Connections that were closed while nobody watched are still in there.
 		if err := errors.Join(empty(c.Maps["connections"]), empty(c.Maps["transfers"])); err != nil {
@@ -215,6 +222,16 @@ func loadKretprobeFlavour(p *programs) (func() ([]link.Link, error), error) {
 			probe(link.Kprobe, "tcp_sendmsg", "request_send_enter"),
 		)
 	}, nil
+}
+
+// probeRefusal is kernelRefusal for kprobes: where the kernel has no other way to
+// make one, the library looks for tracefs, and says in its own words that there is none.
+func probeRefusal(err error) error {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return kernelRefusal(err)
 }
 
 // empty deletes every entry of a map that no program writes.

@@ -19,6 +19,9 @@ type family struct {
 	state  ProbeState
 	reason string
 
+	programs []string // as bpftool prog shows them
+	flavour  string   // how they are hooked
+
 	longest time.Duration // that a visit lasts; 0: until the pass is done
 	passes  int           // finished since the last tick
 	spread  bool          // the last pass took more than one visit

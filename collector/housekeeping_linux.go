@@ -199,22 +199,15 @@ func (c *Collector) publishHealth() {
 	if c.health == nil {
 		c.health = make([]Probe, 4)
 	}
-	c.health[0] = c.socket.probe(c.memory, "iter, tp_btf", socketPrograms, c.cfg.Tick)
-	c.health[1] = c.epoll.probe(c.memory, "iter", epollPrograms, c.cfg.Tick)
-	c.health[2] = c.task.probe(c.memory, "iter", schedPrograms, c.cfg.Tick)
+	for i, f := range []*family{c.socket, c.epoll, c.task} {
+		c.health[i] = f.probe(c.memory, c.cfg.Tick)
+	}
 	c.health[3] = c.nic
 }
 
-var (
-	socketPrograms   = []string{"socket_pass", "tcp_state"}
-	epollPrograms    = []string{"epoll_ready"}
-	schedPrograms    = []string{"run_queue"}
-	discoverPrograms = []string{"discover"}
-)
-
-func (f *family) probe(m *memory, flavour string, programs []string, tick time.Duration) Probe {
+func (f *family) probe(m *memory, tick time.Duration) Probe {
 	p := Probe{
-		Name: f.name, Queues: f.queues, Programs: programs, Flavour: flavour, State: f.state, Reason: f.reason,
+		Name: f.name, Queues: f.queues, Programs: f.programs, Flavour: f.flavour, State: f.state, Reason: f.reason,
 		LastRead: f.last, LastTook: f.took, Objects: int(f.visited), CPU: f.cpu, Runs: m.families[f.id].Visited,
 		Hz: float64(f.passes) / tick.Seconds(),
 	}
@@ -224,7 +217,7 @@ func (f *family) probe(m *memory, flavour string, programs []string, tick time.D
 // publish renews what other goroutines may ask.
 func (c *Collector) publish(k *keeper, s spending, health []Probe, losses []Loss, exactErr error) {
 	p := *c.pace.Load()
-	discover := c.discover.probe(c.memory, "iter", discoverPrograms, c.cfg.Tick)
+	discover := c.discover.probe(c.memory, c.cfg.Tick)
 	discover.Hz = 1 / c.discoverEvery().Seconds()
 	block := c.block
 	block.Hz, block.Runs = k.hooks[bpf.SocketHookIdHOOK_BLOCK_IO].perSecond, k.hooks[bpf.SocketHookIdHOOK_BLOCK_IO].runs

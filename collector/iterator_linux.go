@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
-// iterator runs a BPF iterator program over all its objects.
+// iterator runs a BPF program over all its objects: an iterator or, where link
+// is nil, a syscall program that has a loop of its own.
 type iterator struct {
 	link    *link.Iter
+	program *ebpf.Program
 	buf     [1]byte
 	fd      int // of the walk under way
 	walking bool
@@ -34,6 +37,9 @@ func (it *iterator) run() error {
 // step goes on with a walk until the program next writes a byte, starting one
 // if none is under way, and reports whether the walk is done.
 func (it *iterator) step() (done bool, err error) {
+	if it.link == nil {
+		return true, it.call()
+	}
 	if !it.walking {
 		if it.fd, err = it.open(); err != nil {
 			return false, err
@@ -54,6 +60,18 @@ func (it *iterator) step() (done bool, err error) {
 		}
 		return false, nil
 	}
+}
+
+// call runs the syscall program once.
+func (it *iterator) call() error {
+	// BPF_PROG_RUN (include/uapi/linux/bpf.h, union bpf_attr.test), without
+	// arguments; the kernel takes what is not there as zero.
+	attr := struct{ programFD, result uint32 }{programFD: uint32(it.program.FD())}
+	_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_PROG_RUN, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	if errno != 0 {
+		return fmt.Errorf("run program: %w", errno)
+	}
+	return nil
 }
 
 // stop gives up the walk under way, if any.

@@ -13,6 +13,7 @@ import (
 
 	"seer/bpf"
 	"seer/collector/container"
+	"seer/collector/feature"
 )
 
 // ErrUnsupported says that the running kernel lacks, or refuses, something
@@ -30,12 +31,15 @@ type programs struct {
 	objects    map[string]*ebpf.Collection
 	links      []link.Link
 
-	receiveParameters int // of tcp_recvmsg: releases differ
+	receiveParameters int    // of tcp_recvmsg: releases differ
+	walkFault         string // why the kernel's list of socket storages must not be walked; empty: it may
 	stamps            stamps
 	stampsErr         error // why stamps could not be found out
 
 	socketPass, dump, discover, epoll, runQueue *iterator
-	epollFD                                     int // known_epoll_fd, see discover.bpf.c
+	epollFD                                     int  // known_epoll_fd, see discover.bpf.c
+	byFile                                      bool // passes over sockets go by descriptor
+	byFileReason                                string
 }
 
 // sharedMaps names the maps that more than one object declares.
@@ -72,6 +76,7 @@ func newPrograms(cfg Config) (_ *programs, err error) {
 		io = -1
 	}
 	p.receiveParameters = parameters(kernel, "tcp_recvmsg")
+	p.walkFault = feature.SocketWalkFault(kernel)
 	p.settings = map[string]any{
 		"self_tgid":       int32(os.Getpid()),
 		"known_epoll_fd":  uint32(p.epollFD),
@@ -214,21 +219,65 @@ func (p *programs) attachIterator(c *ebpf.Collection, name string, over *ebpf.Ma
 	return &iterator{link: l}, nil
 }
 
-// loadSockets loads what Seer cannot do without: births of sockets, passes
-// over them, and discovery of those that were there before.
+// loadSockets loads what Seer cannot do without: births of sockets, and passes
+// over them. Passes go by the kernel's list of socket storages unless it has a
+// fault or is refused; then by descriptor.
 func (p *programs) loadSockets() error {
-	spec, err := bpf.LoadSocket()
-	c, err := p.load("socket", spec, err)
+	var refused error
+	if p.walkFault == "" {
+		c, err := p.loadOne("socket", bpf.LoadSocket, "socket_pass", "socket_pass_files")
+		if err == nil {
+			p.socketPass, err = p.attachIterator(c, "socket_pass", p.shared["sockets"])
+		}
+		if err == nil {
+			return p.attachTracing(c, "tcp_state")
+		}
+		if !errors.Is(err, ErrUnsupported) {
+			return err
+		}
+		refused = err
+	}
+	c, err := p.loadOne("socket", bpf.LoadSocket, "socket_pass_files", "socket_pass")
+	if err == nil {
+		p.socketPass, err = p.attachIterator(c, "socket_pass_files", nil)
+	}
+	if err == nil {
+		err = p.attachTracing(c, "tcp_state")
+	}
 	if err != nil {
-		return err
+		return either(refused, err)
 	}
-	if p.socketPass, err = p.attachIterator(c, "socket_pass", p.shared["sockets"]); err != nil {
-		return fmt.Errorf("socket: %w", err)
+	p.byFile, p.byFileReason = true, p.walkFault
+	if refused != nil {
+		p.byFileReason = refused.Error()
 	}
-	if err := p.attachTracing(c, "tcp_state"); err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
+	p.settings["passes_by_file"] = true
 	return nil
+}
+
+// either joins what stood in the way of two ways to do one thing; the first may
+// not have been tried.
+func either(first, second error) error {
+	if first == nil {
+		return second
+	}
+	return fmt.Errorf("%w; otherwise: %w", first, second)
+}
+
+// loadOne loads an object with one of two programs that do the same in
+// different ways: a refusal of the other would keep all of it out.
+func (p *programs) loadOne(name string, read func() (*ebpf.CollectionSpec, error), with, without string) (*ebpf.Collection, error) {
+	spec, err := read()
+	if err == nil {
+		delete(spec.Programs, without)
+		if p.refuse != nil {
+			err = p.refuse(with)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: load %s: %w", name, with, kernelRefusal(err))
+		}
+	}
+	return p.load(name, spec, err)
 }
 
 func (p *programs) loadDiscover() error {
@@ -241,24 +290,37 @@ func (p *programs) loadDiscover() error {
 	return err
 }
 
+// loadDump loads the list of sockets, which walks them as passes do.
 func (p *programs) loadDump() error {
-	spec, err := bpf.LoadDump()
-	c, err := p.load("dump", spec, err)
+	program, other, over := "dump_sockets", "dump_socket_files", p.shared["sockets"]
+	if p.byFile {
+		program, other, over = other, program, nil
+	}
+	c, err := p.loadOne("dump", bpf.LoadDump, program, other)
 	if err != nil {
 		return err
 	}
-	p.dump, err = p.attachIterator(c, "dump_sockets", p.shared["sockets"])
+	p.dump, err = p.attachIterator(c, program, over)
 	return err
 }
 
+// loadEpoll loads the pass over epoll instances: an iterator over a map or,
+// where those are refused, a program that Go runs.
 func (p *programs) loadEpoll() error {
-	spec, err := bpf.LoadEpoll()
-	c, err := p.load("epoll", spec, err)
-	if err != nil {
+	c, err := p.loadOne("epoll", bpf.LoadEpoll, "epoll_ready", "epoll_ready_run")
+	if err == nil {
+		p.epoll, err = p.attachIterator(c, "epoll_ready", c.Maps["epoll_chunks"])
 		return err
 	}
-	p.epoll, err = p.attachIterator(c, "epoll_ready", c.Maps["epoll_chunks"])
-	return err
+	if !errors.Is(err, ErrUnsupported) {
+		return err
+	}
+	refused := err
+	if c, err = p.loadOne("epoll", bpf.LoadEpoll, "epoll_ready_run", "epoll_ready"); err != nil {
+		return either(refused, err)
+	}
+	p.epoll = &iterator{program: c.Programs["epoll_ready_run"]}
+	return nil
 }
 
 func (p *programs) loadSched() error {

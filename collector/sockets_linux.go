@@ -35,7 +35,9 @@ func (c *Collector) Sockets(ctx context.Context, dst []Socket) ([]Socket, error)
 	}
 	defer unix.Close(fd)
 	const size = int(unsafe.Sizeof(bpf.DumpSocketRecord{}))
-	buf := make([]byte, 512*size)
+	// Less than the kernel's own buffer, eight pages: a record that does not fit
+	// into that one is lost, as its socket counts as listed.
+	buf := make([]byte, 256*size)
 	kept := 0
 	for {
 		if err := ctx.Err(); err != nil {

@@ -70,7 +70,6 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	if err != nil {
 		return usageError(fmt.Errorf("run: --group-by: %w", err))
 	}
-	warnOfKernel(log, feature.SocketWalkFault())
 	c, err := collector.New(collector.Config{
 		Tick: o.tick, CPUBudget: float64(o.budget), GroupBy: groupBy, Exact: o.exact == "on", Logger: log,
 	})
@@ -159,13 +158,6 @@ func checkPrivileges() error {
 	}
 	return kernelError(fmt.Errorf("needs root, or at least %s: use sudo, or grant the capabilities that deploy/seer.service lists",
 		strings.Join(lacking, " and ")))
-}
-
-// warnOfKernel logs a fault of the running kernel that Seer can meet.
-func warnOfKernel(log *slog.Logger, fault *feature.Item) {
-	if fault != nil {
-		log.Warn("this kernel has a fault that seer can meet: "+fault.Reason, "lost", fault.Loss, "do", fault.Advice)
-	}
 }
 
 // collectorError tells a kernel that lacks something from what else may fail.

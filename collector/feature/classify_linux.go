@@ -51,7 +51,7 @@ func classify(err error, needs []cap.Value, held capabilities) finding {
 	}
 	// The verifier's EACCES and EINVAL are about the program, not about us.
 	var rejected *ebpf.VerifierError
-	if errors.As(err, &rejected) && len(rejected.Log) > 0 {
+	if errors.As(err, &rejected) && len(rejected.Log) > 0 && !unexamined(rejected) {
 		return classifyRejection(rejected)
 	}
 	if errors.Is(err, fs.ErrPermission) {
@@ -63,6 +63,13 @@ func classify(err error, needs []cap.Value, held capabilities) finding {
 		}
 	}
 	return finding{Unknown, oneLine(err)}
+}
+
+// unexamined says whether the program was refused before its first instruction
+// was looked at: for its kind, by a policy.
+func unexamined(err *ebpf.VerifierError) bool {
+	return errors.Is(err, fs.ErrPermission) &&
+		slices.ContainsFunc(err.Log, func(line string) bool { return strings.HasPrefix(line, "processed 0 insns") })
 }
 
 // classifyRejection reads the end of the verifier's log. Only its words for

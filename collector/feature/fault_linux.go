@@ -21,27 +21,31 @@ import (
 const unlinkNofail = "bpf_selem_unlink_nofail"
 
 const (
-	socketWalkLoss = "no queue; but rarely, and the more the faster connections come and go, the kernel kills " +
-		"the thread that reads sockets: Seer hangs until it is restarted, and a host with kernel.panic_on_oops reboots"
-	socketWalkAdvice = "in production trace on Linux before 7.0, or on one that fixes __bpf_sk_storage_map_seq_show"
+	socketWalkLoss   = "the walk over sockets alone; Seer goes by every descriptor instead: " + byDescriptorLoss
+	socketWalkAdvice = "use Linux before 7.0, or one that fixes __bpf_sk_storage_map_seq_show"
 )
 
-// SocketWalkFault describes the running kernel's fault in the walk over
-// sockets, or returns nil where its release has none.
-func SocketWalkFault() *Item {
+// SocketWalkFault says why the walk over socket storages is not safe on the
+// running kernel, whose types these are. Empty: it is.
+func SocketWalkFault(kernel *btf.Spec) string {
 	release, _ := uname()
-	found := socketWalkFault(release, func() (bool, error) { return false, nil })
+	found := socketWalkFault(release, func() (bool, error) { return hasFunction(kernel, unlinkNofail) })
 	if found.verdict == Works {
-		return nil
+		return ""
 	}
-	return &Item{Group: GroupKernel, Name: nameSocketWalk, Verdict: found.verdict, Reason: found.reason,
-		Loss: socketWalkLoss, Advice: socketWalkAdvice}
+	return found.reason
 }
 
 func socketWalkCheck() check {
 	return check{group: GroupKernel, name: nameSocketWalk, loss: socketWalkLoss, advice: socketWalkAdvice,
 		fact: func(h *host) finding {
-			return socketWalkFault(h.release, func() (bool, error) { return hasFunction(h, unlinkNofail) })
+			return socketWalkFault(h.release, func() (bool, error) {
+				types, err := h.types()
+				if err != nil {
+					return false, err
+				}
+				return hasFunction(types, unlinkNofail)
+			})
 		}}
 }
 
@@ -65,14 +69,10 @@ func socketWalkFault(release string, backported func() (bool, error)) finding {
 	return finding{Works, "sockets that close while they are read are safe (before Linux 7.0)"}
 }
 
-// hasFunction says whether the kernel's BTF lists a function.
-func hasFunction(h *host, name string) (bool, error) {
-	types, err := h.types()
-	if err != nil {
-		return false, err
-	}
+// hasFunction says whether these types list a function.
+func hasFunction(types *btf.Spec, name string) (bool, error) {
 	var function *btf.Func
-	err = types.TypeByName(name, &function)
+	err := types.TypeByName(name, &function)
 	if errors.Is(err, btf.ErrNotFound) {
 		return false, nil
 	}

@@ -118,7 +118,7 @@ func (r *Report) writeSummary(b *strings.Builder) {
 		wrap(b, "  do:      ", adviceAsk+" what could not be found out for want of a capability")
 	}
 	if i := r.Item(nameSocketWalk); i != nil && i.Verdict == Missing {
-		wrap(b, "  warning: ", "this kernel has a fault that Seer can meet: see "+nameSocketWalk)
+		wrap(b, "  warning: ", "this kernel has a fault that Seer keeps away from: see "+nameSocketWalk)
 	}
 	if r.CanRun {
 		wrap(b, "  result:  ", "Seer can run here")
