@@ -8,7 +8,7 @@ export CGO_ENABLED ?= 0
 # The compiler that made the committed BPF objects: another version, other bytes.
 export BPF2GO_CC := clang-19
 export BPF2GO_STRIP := llvm-strip-19
-export BPF2GO_CFLAGS := -O2 -g -Wall -Werror -mcpu=v3
+export BPF2GO_CFLAGS := -O2 -g -Wall -Werror -mcpu=v3 -Iheaders
 
 RELEASE := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.release=$(RELEASE)

@@ -76,28 +76,52 @@ func TestNICRx(t *testing.T) {
 // CPU until the end of the test.
 func stayOn(t *testing.T, cpu int) {
 	t.Helper()
-	var before, only unix.CPUSet
+	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		t.Fatal(err)
 	}
-	only.Set(cpu)
-	set := func(to *unix.CPUSet) {
+	if err := moveThreads(cpuSet(cpu)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := moveThreads(&before); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func cpuSet(cpu int) *unix.CPUSet {
+	var set unix.CPUSet
+	set.Set(cpu)
+	return &set
+}
+
+// moveThreads gives all threads of this process an affinity, and those, too, that
+// were started meanwhile by one that did not have it yet: it looks until it finds
+// no other.
+func moveThreads(to *unix.CPUSet) error {
+	moved := map[int]bool{}
+	for more := true; more; {
+		more = false
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for _, thread := range threads {
 			id, err := strconv.Atoi(thread.Name())
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
+			if moved[id] {
+				continue
+			}
+			moved[id], more = true, true
 			if err := unix.SchedSetaffinity(id, to); err != nil && !errors.Is(err, unix.ESRCH) {
-				t.Fatalf("affinity of thread %d: %v", id, err)
+				return fmt.Errorf("affinity of thread %d: %w", id, err)
 			}
 		}
 	}
-	set(&only)
-	t.Cleanup(func() { set(&before) })
+	return nil
 }
 
 // heldPackets is the name of a workload that sends packets to itself, in a
@@ -110,7 +134,12 @@ func heldWorkload(w *lab.Worker) error {
 	if err := w.Begin(nil); err != nil {
 		return err
 	}
+	// Whoever started it may itself have been on its way to the first processor:
+	// a sender on the second would hold its own packet.
 	runtime.LockOSThread()
+	if err := moveThreads(cpuSet(0)); err != nil {
+		return err
+	}
 	if err := ownLoopback(2); err != nil {
 		return err
 	}
@@ -196,9 +225,9 @@ func ownLoopback(mask int) error {
 	return os.WriteFile(filepath.Join(dir, "class/net/lo/queues/rx-0/rps_cpus"), []byte(fmt.Sprintf("%x", mask)), 0)
 }
 
-// Rounds of the loop within the loop: some 10 s, should nobody release it.
+// Rounds of the loop within the loop, should nobody release it: a minute or more.
 const (
-	holdOuter = 256
+	holdOuter = 4096
 	holdInner = 1 << 20
 )
 
