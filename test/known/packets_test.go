@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -34,7 +35,9 @@ func TestNICRx(t *testing.T) {
 		t.Skip("not supported: one processor is stalled, Seer needs another")
 	}
 	stayOn(t, 0)
-	tr := trace(t, collector.Config{})
+	// All share one emulated processor: slow ticks, so that each has a segment sent
+	// by the commands below, and few passes, so that these get their turn.
+	tr := trace(t, collector.Config{Tick: time.Second / 2, PassHz: 10})
 	w := newWorld(t, lab.Options{})
 	l := w.s.Listen("tcp4", "127.0.0.1:0", 1)
 	out := w.c.Connect("tcp4", l.Addr, 1)
