@@ -52,6 +52,9 @@ func writeObjectHelp(w io.Writer, o api.Object) error {
 		writeWrapped(&b, "", err.Error())
 		b.WriteByte('\n')
 	}
+	if text := columnHelp[o.Name]; text != "" {
+		b.WriteString(text + "\n")
+	}
 	usage := "[show|list|dump|help]"
 	for _, s := range selectorNames(o) {
 		usage += " [" + s + " " + selectorValues[s] + "]"
@@ -59,6 +62,17 @@ func writeObjectHelp(w io.Writer, o api.Object) error {
 	writeWrapped(&b, fmt.Sprintf("seer inspect [-j|-p] %s ", o.Name), usage)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// columnHelp explains the columns of other objects where their titles do not.
+var columnHelp = map[string]string{
+	"edge": `A line is the TCP connections from one container to one port of another:
+  CONNS     connections that are open
+  WAITING   of these, on how many the client waits for an answer now; several
+            requests at once on one connection (HTTP/2, gRPC) count as one
+  REQUESTS  answered on these connections since Seer knows them
+"external" is whoever is not on this host, or behind address translation.
+`,
 }
 
 // fieldHelp explains the columns, once for all queues.

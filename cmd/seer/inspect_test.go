@@ -56,7 +56,11 @@ func (shopSource) Sockets(_ context.Context, dst []collector.Socket) ([]collecto
 		collector.Socket{Container: 4711, Role: collector.RoleServer, State: "ESTAB", Local: netip.MustParseAddrPort("[::ffff:10.0.0.1]:80"),
 			Remote: netip.MustParseAddrPort("[::ffff:10.0.0.9]:51234"), ReceiveBytes: 512, Outstanding: true},
 		collector.Socket{Container: 4711, Role: collector.RoleClient, State: "CLOSE-WAIT", Local: netip.MustParseAddrPort("[2001:db8:1234:5678:9abc:def0:1234:5678]:40000"),
-			Remote: netip.MustParseAddrPort("[2001:db8:1234:5678:9abc:def0:1234:9999]:5432"), SendBytes: 1234567, Downstream: true},
+			Remote: netip.MustParseAddrPort("[2001:db8:1234:5678:9abc:def0:1234:9999]:5432"), SendBytes: 1234567, Downstream: true, Requests: 17},
+		collector.Socket{Container: container.Legacy | 52, Role: collector.RoleServer, State: "ESTAB", Local: netip.MustParseAddrPort("[2001:db8:1234:5678:9abc:def0:1234:9999]:5432"),
+			Remote: netip.MustParseAddrPort("[2001:db8:1234:5678:9abc:def0:1234:5678]:40000"), Outstanding: true, Requests: 17},
+		collector.Socket{Container: container.Legacy | 52, Role: collector.RoleClient, State: "ESTAB", Local: netip.MustParseAddrPort("10.0.0.5:40000"),
+			Remote: netip.MustParseAddrPort("192.0.2.1:443"), Requests: 123456},
 	), nil
 }
 
@@ -121,14 +125,15 @@ func TestInspectGolden(t *testing.T) {
 		"container": {"container", "container container db", "container dump cgroup v1:52"},
 		"service":   {"service", "service dump service db"},
 		"socket":    {"socket", "socket container web-7f9c", "socket container db", "socket dump service web"},
+		"edge":      {"edge", "edge service db", "edge dump container web-7f9c"},
 		"probe":     {"probe", "probe dump"},
 		"feature":   {"feature", "-j feature"},
-		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j queue container nope"},
-		"help":      {"queue help", "socket help", "edge help"},
+		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j queue container nope"},
+		"help":      {"queue help", "socket help", "edge help", "request help"},
 		"errors": {
 			"", "nonsense", "s", "co", "queue s", "queue nonsense", "queue container", "queue container a container b",
 			"queue queue s", "socket queue accept", "probe container web", "queue container nope", "container cgroup abc",
-			"socket service nope", "edge", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
+			"socket service nope", "edge service nope", "request", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
 		},
 	}
 	for name, lines := range commands {

@@ -21,6 +21,8 @@ func writeTable(w io.Writer, q inspectQuery, doc *api.Document) error {
 		return writeServices(w, doc)
 	case "socket":
 		return writeSockets(w, doc)
+	case "edge":
+		return writeEdges(w, doc)
 	case "probe":
 		return writeProbes(w, doc)
 	}

@@ -29,11 +29,7 @@ func writeSockets(w io.Writer, doc *api.Document) error {
 			fmt.Fprintln(w)
 		}
 		sockets := byContainer[id]
-		name := sockets[0].Container
-		if name == "" {
-			name = "(gone)"
-		}
-		fmt.Fprintf(w, "%s  (cgroup %d, %s)\n", cutMiddle(name, 40), id, plural(len(sockets), "socket"))
+		fmt.Fprintf(w, "%s  (cgroup %d, %s)\n", cutMiddle(orGone(sockets[0].Container), 40), id, plural(len(sockets), "socket"))
 		if err := socketTable(sockets).writeTo(w); err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector
 		return func(add func(any) error) error { return s.eachQueue(f, picked, sel.Queue, &reasons, add) }, nil
 	case "socket":
 		return s.socketRows(ctx, f, picked)
+	case "edge":
+		return s.edgeRows(ctx, f, picked)
 	case "probe":
 		return eachOf(probeRows(s.cfg.Source.Probes())), nil
 	case "feature":
@@ -76,33 +78,66 @@ func (s *Server) eachQueue(f *frame, picked pickFunc, queue string, reasons *[co
 	return nil
 }
 
-// socketRows asks the collector for all sockets. One dump runs at a time; a
-// caller that gives up waiting gets its context's error.
-func (s *Server) socketRows(ctx context.Context, f *frame, picked pickFunc) (func(add func(any) error) error, error) {
+// listSockets asks the collector for all sockets, and returns how to name the
+// containers that own them. One dump runs at a time; a caller that gives up
+// waiting gets its context's error.
+func (s *Server) listSockets(ctx context.Context, f *frame) ([]collector.Socket, func(container.ID) *container.Container, error) {
 	select {
 	case s.dumping <- struct{}{}:
 		defer func() { <-s.dumping }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	sockets, err := s.cfg.Source.Sockets(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("list sockets: %w", err)
+		return nil, nil, fmt.Errorf("list sockets: %w", err)
 	}
 	byID := make(map[container.ID]*container.Container, len(f.rows))
 	for i := range f.rows {
 		byID[f.rows[i].Container.ID] = f.rows[i].Container
 	}
+	return sockets, func(id container.ID) *container.Container {
+		if c := byID[id]; c != nil {
+			return c
+		}
+		return &container.Container{ID: id} // has gone, or came after the last tick
+	}, nil
+}
+
+func (s *Server) socketRows(ctx context.Context, f *frame, picked pickFunc) (func(add func(any) error) error, error) {
+	sockets, containerOf, err := s.listSockets(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	return func(add func(any) error) error {
 		for i := range sockets {
-			c := byID[sockets[i].Container]
-			if c == nil { // its container has gone, or came after the last tick
-				c = &container.Container{ID: sockets[i].Container}
-			}
+			c := containerOf(sockets[i].Container)
 			if !picked(c) {
 				continue
 			}
 			if err := add(socketRow(&sockets[i], c)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// edgeRows are the edges of which either end is picked.
+func (s *Server) edgeRows(ctx context.Context, f *frame, picked pickFunc) (func(add func(any) error) error, error) {
+	sockets, containerOf, err := s.listSockets(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	edges := collector.Edges(sockets)
+	return func(add func(any) error) error {
+		for i := range edges {
+			e := &edges[i]
+			client, server := containerOf(e.Client), containerOf(e.Server)
+			if !picked(client) && !(e.Server != 0 && picked(server)) {
+				continue
+			}
+			if err := add(edgeRow(e, client, server)); err != nil {
 				return err
 			}
 		}

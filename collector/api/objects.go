@@ -15,7 +15,7 @@ var Objects = []Object{
 	{Name: "container", Help: "containers and the names their runtime gave them"},
 	{Name: "service", Help: "services: the sums of their containers"},
 	{Name: "queue", Help: "depth, limit, arrivals and wait of each queue"},
-	{Name: "edge", Help: "calls from service to service", Needs: "request tracing"},
+	{Name: "edge", Help: "who calls whom: connections from container to container"},
 	{Name: "request", Help: "requests by name, with their latency", Needs: "request tracing"},
 	{Name: "socket", Help: "tracked sockets: bytes waiting, and whose move it is"},
 	{Name: "violation", Help: "intervals in which a QoS target was exceeded", Needs: "QoS targets"},

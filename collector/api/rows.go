@@ -137,6 +137,21 @@ func socketRow(s *collector.Socket, c *container.Container) SocketRow {
 	}
 }
 
+// external is the name of peers that are not on this host.
+const external = "external"
+
+func edgeRow(e *collector.Edge, client, server *container.Container) EdgeRow {
+	row := EdgeRow{
+		Client: client.Name, ClientService: client.Service, ClientCgroupID: client.ID.CgroupID(),
+		Server: external, ServerService: external, Protocol: "tcp", Port: e.Port,
+		Connections: e.Connections, Waiting: e.Waiting, Requests: e.Requests,
+	}
+	if e.Server != 0 {
+		row.Server, row.ServerService, row.ServerCgroupID = server.Name, server.Service, server.ID.CgroupID()
+	}
+	return row
+}
+
 // address shows a v4-mapped peer as the IPv4 address it is, and the peer that
 // a listener does not have as none.
 func address(a netip.AddrPort) string {

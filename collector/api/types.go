@@ -99,6 +99,23 @@ type SocketRow struct {
 	Requests           uint64 `json:"requests"`
 }
 
+// EdgeRow is the connections from one container to one port of another, listed
+// when asked (collector.Edge). A peer outside this host has the server
+// "external" and no cgroup.
+type EdgeRow struct {
+	Client         string `json:"client"`
+	ClientService  string `json:"client_service"`
+	ClientCgroupID uint64 `json:"client_cgroup_id"`
+	Server         string `json:"server"`
+	ServerService  string `json:"server_service"`
+	ServerCgroupID uint64 `json:"server_cgroup_id"`
+	Protocol       string `json:"protocol"` // tcp
+	Port           uint16 `json:"port"`
+	Connections    int    `json:"connections"`
+	Waiting        int    `json:"waiting"`  // of these, for an answer now
+	Requests       uint64 `json:"requests"` // answered on these since Seer knows them
+}
+
 // ProbeRow is the health and cost of one family of BPF programs.
 type ProbeRow struct {
 	Probe      string   `json:"probe"`
