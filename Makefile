@@ -67,6 +67,12 @@ bench-passive: ## how right passive mode is, against a server that counts for it
 	go build -o bin/passive ./test/bench/passive
 	$(SUDO) bin/passive $(ARGS) | $(FIGURES)
 
+.PHONY: bench-bed
+bench-bed: build ## the five applications under ten minutes of steady load each, and what Seer sees of them
+	test/install bed
+	go build -o bin/steady ./test/bench/steady
+	$(SUDO) bin/steady $(ARGS) | $(FIGURES)
+
 .PHONY: bench-sim
 bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 containers; 10 minutes
 	mkdir -p bin

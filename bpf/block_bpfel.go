@@ -101,7 +101,8 @@ const (
 	BlockLossReasonLOSS_DUMP_FULL       BlockLossReason = 9
 	BlockLossReasonLOSS_EXACT_FULL      BlockLossReason = 10
 	BlockLossReasonLOSS_TRANSFERS_FULL  BlockLossReason = 11
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 12
+	BlockLossReasonLOSS_BLOCK_UNSEEN    BlockLossReason = 12
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 13
 )
 
 // Names of all BPF objects in the ELF.
@@ -118,12 +119,14 @@ const (
 	BlockMapFreeSlots        = "free_slots"
 	BlockMapHookRuns         = "hook_runs"
 	BlockMapLosses           = "losses"
+	BlockMapRecentRequests   = "recent_requests"
 	BlockProgBlockIoComplete = "block_io_complete"
 	BlockProgBlockIoIssue    = "block_io_issue"
 	BlockProgBlockIoRequeue  = "block_io_requeue"
 	BlockProgBlockIoSubmit   = "block_io_submit"
 	BlockVarGroupByComm      = "group_by_comm"
 	BlockVarIoHierarchy      = "io_hierarchy"
+	BlockVarIssues           = "issues"
 	BlockVarSelfTgid         = "self_tgid"
 )
 
@@ -189,6 +192,7 @@ type BlockMapSpecs struct {
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
+	RecentRequests *ebpf.MapSpec `ebpf:"recent_requests"`
 }
 
 // BlockVariableSpecs contains global variables before they are loaded into the kernel.
@@ -197,6 +201,7 @@ type BlockMapSpecs struct {
 type BlockVariableSpecs struct {
 	GroupByComm *ebpf.VariableSpec `ebpf:"group_by_comm"`
 	IoHierarchy *ebpf.VariableSpec `ebpf:"io_hierarchy"`
+	Issues      *ebpf.VariableSpec `ebpf:"issues"`
 	SelfTgid    *ebpf.VariableSpec `ebpf:"self_tgid"`
 }
 
@@ -230,6 +235,7 @@ type BlockMaps struct {
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Losses         *ebpf.Map `ebpf:"losses"`
+	RecentRequests *ebpf.Map `ebpf:"recent_requests"`
 }
 
 func (m *BlockMaps) Close() error {
@@ -244,6 +250,7 @@ func (m *BlockMaps) Close() error {
 		m.FreeSlots,
 		m.HookRuns,
 		m.Losses,
+		m.RecentRequests,
 	)
 }
 
@@ -253,6 +260,7 @@ func (m *BlockMaps) Close() error {
 type BlockVariables struct {
 	GroupByComm *ebpf.Variable `ebpf:"group_by_comm"`
 	IoHierarchy *ebpf.Variable `ebpf:"io_hierarchy"`
+	Issues      *ebpf.Variable `ebpf:"issues"`
 	SelfTgid    *ebpf.Variable `ebpf:"self_tgid"`
 }
 

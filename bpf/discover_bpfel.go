@@ -117,7 +117,8 @@ const (
 	DiscoverLossReasonLOSS_DUMP_FULL       DiscoverLossReason = 9
 	DiscoverLossReasonLOSS_EXACT_FULL      DiscoverLossReason = 10
 	DiscoverLossReasonLOSS_TRANSFERS_FULL  DiscoverLossReason = 11
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 12
+	DiscoverLossReasonLOSS_BLOCK_UNSEEN    DiscoverLossReason = 12
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 13
 )
 
 type DiscoverSocketState struct {

@@ -107,7 +107,8 @@ const (
 	DumpLossReasonLOSS_DUMP_FULL       DumpLossReason = 9
 	DumpLossReasonLOSS_EXACT_FULL      DumpLossReason = 10
 	DumpLossReasonLOSS_TRANSFERS_FULL  DumpLossReason = 11
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 12
+	DumpLossReasonLOSS_BLOCK_UNSEEN    DumpLossReason = 12
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 13
 )
 
 type DumpSocketRecord struct {

@@ -103,7 +103,8 @@ const (
 	EpollLossReasonLOSS_DUMP_FULL       EpollLossReason = 9
 	EpollLossReasonLOSS_EXACT_FULL      EpollLossReason = 10
 	EpollLossReasonLOSS_TRANSFERS_FULL  EpollLossReason = 11
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 12
+	EpollLossReasonLOSS_BLOCK_UNSEEN    EpollLossReason = 12
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 13
 )
 
 // Names of all BPF objects in the ELF.

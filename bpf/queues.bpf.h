@@ -37,6 +37,7 @@ enum loss_reason {
 	LOSS_DUMP_FULL,		/* a socket did not fit into a dump */
 	LOSS_EXACT_FULL,	/* exact mode: more than EXACT_MAX containers */
 	LOSS_TRANSFERS_FULL,	/* exact mode by kretprobe: too many threads or connections */
+	LOSS_BLOCK_UNSEEN,	/* a block request completed and no program ran: found out later */
 	LOSS_REASON_MAX,
 };
 

@@ -125,7 +125,8 @@ const (
 	RequestFexitLossReasonLOSS_DUMP_FULL       RequestFexitLossReason = 9
 	RequestFexitLossReasonLOSS_EXACT_FULL      RequestFexitLossReason = 10
 	RequestFexitLossReasonLOSS_TRANSFERS_FULL  RequestFexitLossReason = 11
-	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 12
+	RequestFexitLossReasonLOSS_BLOCK_UNSEEN    RequestFexitLossReason = 12
+	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 13
 )
 
 type RequestFexitSocketState struct {

@@ -139,7 +139,8 @@ const (
 	RequestKretprobeLossReasonLOSS_DUMP_FULL       RequestKretprobeLossReason = 9
 	RequestKretprobeLossReasonLOSS_EXACT_FULL      RequestKretprobeLossReason = 10
 	RequestKretprobeLossReasonLOSS_TRANSFERS_FULL  RequestKretprobeLossReason = 11
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 12
+	RequestKretprobeLossReasonLOSS_BLOCK_UNSEEN    RequestKretprobeLossReason = 12
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 13
 )
 
 type RequestKretprobeSocketState struct {

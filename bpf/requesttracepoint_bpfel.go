@@ -121,7 +121,8 @@ const (
 	RequestTracepointLossReasonLOSS_DUMP_FULL       RequestTracepointLossReason = 9
 	RequestTracepointLossReasonLOSS_EXACT_FULL      RequestTracepointLossReason = 10
 	RequestTracepointLossReasonLOSS_TRANSFERS_FULL  RequestTracepointLossReason = 11
-	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 12
+	RequestTracepointLossReasonLOSS_BLOCK_UNSEEN    RequestTracepointLossReason = 12
+	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 13
 )
 
 type RequestTracepointSocketState struct {

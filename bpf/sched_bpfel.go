@@ -93,7 +93,8 @@ const (
 	SchedLossReasonLOSS_DUMP_FULL       SchedLossReason = 9
 	SchedLossReasonLOSS_EXACT_FULL      SchedLossReason = 10
 	SchedLossReasonLOSS_TRANSFERS_FULL  SchedLossReason = 11
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 12
+	SchedLossReasonLOSS_BLOCK_UNSEEN    SchedLossReason = 12
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 13
 )
 
 type SchedTaskState struct {

@@ -113,7 +113,8 @@ const (
 	SocketLossReasonLOSS_DUMP_FULL       SocketLossReason = 9
 	SocketLossReasonLOSS_EXACT_FULL      SocketLossReason = 10
 	SocketLossReasonLOSS_TRANSFERS_FULL  SocketLossReason = 11
-	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 12
+	SocketLossReasonLOSS_BLOCK_UNSEEN    SocketLossReason = 12
+	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 13
 )
 
 type SocketQueueCell struct {

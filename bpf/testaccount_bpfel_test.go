@@ -126,7 +126,8 @@ const (
 	testAccountLossReasonLOSS_DUMP_FULL       testAccountLossReason = 9
 	testAccountLossReasonLOSS_EXACT_FULL      testAccountLossReason = 10
 	testAccountLossReasonLOSS_TRANSFERS_FULL  testAccountLossReason = 11
-	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 12
+	testAccountLossReasonLOSS_BLOCK_UNSEEN    testAccountLossReason = 12
+	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 13
 )
 
 type testAccountQueueCell struct {

@@ -121,7 +121,8 @@ const (
 	testExactLossReasonLOSS_DUMP_FULL       testExactLossReason = 9
 	testExactLossReasonLOSS_EXACT_FULL      testExactLossReason = 10
 	testExactLossReasonLOSS_TRANSFERS_FULL  testExactLossReason = 11
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 12
+	testExactLossReasonLOSS_BLOCK_UNSEEN    testExactLossReason = 12
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 13
 )
 
 type testExactSocketRole uint32

@@ -107,7 +107,8 @@ const (
 	testVerdictLossReasonLOSS_DUMP_FULL       testVerdictLossReason = 9
 	testVerdictLossReasonLOSS_EXACT_FULL      testVerdictLossReason = 10
 	testVerdictLossReasonLOSS_TRANSFERS_FULL  testVerdictLossReason = 11
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 12
+	testVerdictLossReasonLOSS_BLOCK_UNSEEN    testVerdictLossReason = 12
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 13
 )
 
 type testVerdictOwnerArgs struct {

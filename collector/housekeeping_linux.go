@@ -293,4 +293,5 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_DUMP_FULL:       "dump_full",
 	bpf.SocketLossReasonLOSS_EXACT_FULL:      "exact_full",
 	bpf.SocketLossReasonLOSS_TRANSFERS_FULL:  "transfers_full",
+	bpf.SocketLossReasonLOSS_BLOCK_UNSEEN:    "block_unseen",
 }

@@ -299,9 +299,16 @@ struct bio {
 	struct blkcg_gq *bi_blkg;
 };
 
+enum mq_rq_state { /* include/linux/blk-mq.h */
+	MQ_RQ_IDLE,
+	MQ_RQ_IN_FLIGHT,
+	MQ_RQ_COMPLETE,
+};
+
 struct request {
 	unsigned int __data_len;
 	struct bio *bio;
+	enum mq_rq_state state;
 };
 
 /* BPF iterators: kernel/bpf/task_iter.c, kernel/bpf/map_iter.c, net/core/bpf_sk_storage.c */

@@ -43,7 +43,7 @@ var structures = []structure{
 	{"css_set", "css_set", []string{"dfl_cgrp", "subsys"}, queueNames, "which container owns anything"},
 	{"cgroup", "cgroup", []string{"kn", "level"}, queueNames, "which container owns anything"},
 	{"kernfs_node", "kernfs_node", []string{"id"}, queueNames, "which container owns anything"},
-	{"request", "request", []string{"bio", "__data_len"}, []string{blockIO}, ""},
+	{"request", "request", []string{"bio", "__data_len", "state"}, []string{blockIO}, ""},
 	{"bio", "bio", []string{"bi_blkg"}, []string{blockIO}, ""},
 	{"blkcg_gq", "blkcg_gq", []string{"blkcg"}, []string{blockIO}, ""},
 }

@@ -65,6 +65,9 @@ func TestRunQueue(t *testing.T) {
 	}
 }
 
+// unseenInARow is the most completions that were seen to be missed in a row.
+const unseenInARow = 8
+
 // Writes past the page cache are in flight at the disk for as long as the call
 // takes, less what the kernel does around it.
 func TestBlockIO(t *testing.T) {
@@ -86,10 +89,13 @@ func TestBlockIO(t *testing.T) {
 	to, toDisk := writer.Usage(), writer.Device.Usage(t)
 	cells := tr.over(t, disk, collector.QueueBlockIO, from.At, to.At)
 
-	// On a disk with two CPUs completions are missed now and then, and such a request
-	// counts until its struct is used again: the depth is held to the truth on a
-	// device of the test's own only (docs/RESULTS.md, Known answers).
 	ownDevice := os.Getenv(lab.EnvBlockDevice) != ""
+	// Some kernels complete requests without telling, a few in a row: such a one
+	// counts some milliseconds too long (block_unseen), and a tick may end in these.
+	most := float64(threads)
+	if !ownDevice {
+		most += unseenInARow
+	}
 
 	took := to.At.Sub(from.At).Seconds()
 	got, length := mean(cells)
@@ -97,8 +103,8 @@ func TestBlockIO(t *testing.T) {
 	departed := 0.0
 	for _, c := range cells {
 		departed += c.Departures
-		if c.Depth < 0 || c.Mean < 0 || ownDevice && (c.Depth > threads || c.Mean > threads) {
-			t.Errorf("block_io(%s) = depth %v, mean %.2f in one tick, want at most %d: each thread has one write", disk.Name, c.Depth, c.Mean, threads)
+		if c.Depth < 0 || c.Mean < 0 || c.Depth > most || c.Mean > threads {
+			t.Errorf("block_io(%s) = depth %v, mean %.2f in one tick, want at most %v and %d: each thread has one write", disk.Name, c.Depth, c.Mean, most, threads)
 		}
 	}
 	// The ticks are whole and within, so what departed in them is among the
@@ -109,7 +115,7 @@ func TestBlockIO(t *testing.T) {
 		t.Errorf("block_io(%s) departures = %.0f in %.2f of the time, want them among the process's %.0f writes", disk.Name, departed, share, writes)
 	}
 	inside := (to.Inside - from.Inside).Seconds() / took
-	if got <= 0 || ownDevice && got > inside*1.05 {
+	if got <= 0 || got > inside*1.05 {
 		t.Errorf("block_io(%s) = mean %.2f, want at most the %.2f calls in progress", disk.Name, got, inside)
 	}
 	if ownDevice {

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -18,7 +16,6 @@ import (
 	"seer/infer/topology"
 	"seer/test/bed"
 	"seer/test/bed/fault"
-	"seer/test/bed/host"
 	"seer/test/bed/load"
 )
 
@@ -205,20 +202,9 @@ func (r *run) open() error {
 
 // load sends the users' requests.
 func (r *run) load(ctx context.Context) (*load.Report, error) {
-	router := host.Namespace{Path: r.bed.RouterNetns()}
 	cfg := r.cfg.Load
+	cfg.Aim(r.bed)
 	cfg.Plan, cfg.Start, cfg.From, cfg.Record = r.plan, r.start, r.from, r.w.Request
-	cfg.Entries = map[string]load.Entry{}
-	for _, name := range r.bed.App.Entries() {
-		cfg.Entries[name] = load.Entry{Protocol: r.bed.App.Service(name).Protocol, Addrs: r.bed.Entry(name)}
-	}
-	cfg.Dial = func(ctx context.Context, _, addr string) (net.Conn, error) {
-		to, err := netip.ParseAddrPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		return router.Dial(ctx, to)
-	}
 	cfg.Progress = func(w load.Window) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -135,19 +134,9 @@ func TestRealServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := host.Namespace{Path: b.RouterNetns()}
-	report, rows := run(t, Config{
-		Plan:    plan,
-		Timeout: 20 * time.Second,
-		Entries: map[string]Entry{"balancer": {topology.ProtocolHTTP, b.Entry("balancer")}},
-		Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			to, err := netip.ParseAddrPort(addr)
-			if err != nil {
-				return nil, err
-			}
-			return router.Dial(ctx, to)
-		},
-	})
+	cfg := Config{Plan: plan, Timeout: 20 * time.Second}
+	cfg.Aim(b)
+	report, rows := run(t, cfg)
 	n := int64(len(schedule(plan)))
 	if want := (Counts{Requests: n, OK: n}); report.Counts != want || len(rows) != int(n) {
 		t.Errorf("%d rows, %+v, want %+v; failures: %v", len(rows), report.Counts, want, report.Failures)

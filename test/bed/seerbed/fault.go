@@ -121,7 +121,9 @@ func spike(ctx context.Context, b *bed.Bed, f campaign.Fault, duration time.Dura
 	if err := record(&f); err != nil {
 		return err
 	}
-	_, err = load.Run(ctx, load.Config{Plan: plan, Entries: entries(b), Dial: dialer(b)})
+	cfg := load.Config{Plan: plan}
+	cfg.Aim(b)
+	_, err = load.Run(ctx, cfg)
 	return err
 }
 

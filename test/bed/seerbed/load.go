@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
 	"runtime"
 	"time"
 
@@ -19,9 +17,7 @@ import (
 	"seer/collector"
 	"seer/infer/campaign"
 	"seer/test/bed"
-	"seer/test/bed/host"
 	"seer/test/bed/load"
-	"seer/test/bed/wire"
 )
 
 // tickMS is the tick of a campaign without samples.
@@ -67,7 +63,7 @@ finds nothing else to say.`,
 			if cfg.Plan, err = campaign.NewPlan(b.App, seed, duration, o); err != nil {
 				return usageError{err}
 			}
-			cfg.Entries, cfg.Dial = entries(b), dialer(b)
+			cfg.Aim(b)
 			if !asJSON {
 				cfg.Progress = showWindow(cmd.ErrOrStderr(), duration)
 			}
@@ -93,27 +89,6 @@ finds nothing else to say.`,
 	f.StringVar(&out, "out", "", "`DIR` for every request, as a campaign without samples")
 	f.BoolVarP(&asJSON, "json", "j", false, "one JSON object")
 	return cmd
-}
-
-// entries returns where users find an application.
-func entries(b *bed.Bed) map[string]load.Entry {
-	all := map[string]load.Entry{}
-	for _, name := range b.App.Entries() {
-		all[name] = load.Entry{Protocol: b.App.Service(name).Protocol, Addrs: b.Entry(name)}
-	}
-	return all
-}
-
-// dialer dials from the end of the bed's links that is no container's.
-func dialer(b *bed.Bed) wire.Dialer {
-	router := host.Namespace{Path: b.RouterNetns()}
-	return func(ctx context.Context, _, addr string) (net.Conn, error) {
-		to, err := netip.ParseAddrPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		return router.Dial(ctx, to)
-	}
 }
 
 // sendLoad runs a load, and keeps its requests in a campaign's directory unless
