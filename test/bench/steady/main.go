@@ -31,6 +31,7 @@ import (
 	"seer/infer/topology"
 	"seer/test/apps"
 	"seer/test/bed"
+	"seer/test/bed/host"
 	"seer/test/bed/load"
 )
 
@@ -42,6 +43,7 @@ type options struct {
 }
 
 func main() {
+	host.Launch() // containers begin as this program
 	var o options
 	names := flag.String("apps", strings.Join(apps.Names(), ","), "applications, one after the other")
 	flag.DurationVar(&o.length, "for", 10*time.Minute, "how long to load each")
