@@ -102,7 +102,8 @@ const (
 	BlockLossReasonLOSS_EXACT_FULL      BlockLossReason = 10
 	BlockLossReasonLOSS_TRANSFERS_FULL  BlockLossReason = 11
 	BlockLossReasonLOSS_BLOCK_UNSEEN    BlockLossReason = 12
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 13
+	BlockLossReasonLOSS_SOCKETS_FULL    BlockLossReason = 13
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 14
 )
 
 // Names of all BPF objects in the ELF.

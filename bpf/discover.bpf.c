@@ -6,18 +6,13 @@
  */
 #include "epoll.bpf.h"
 #include "owner.bpf.h"
-#include "socket.bpf.h"
+#include "tracked.bpf.h"
 
 /* A descriptor of Seer's own that is an epoll instance. Its file operations
  * are those of every epoll instance; their address has no exported symbol.
  */
 const volatile __u32 known_epoll_fd = 0;
-
-/* Passes go by descriptor (socket_pass_files), too. */
 __u64 epoll_ops = 0;
-
-/* Passes go by descriptor, too (socket_pass_files). */
-const volatile bool passes_by_file = false;
 
 /* The task whose descriptors are being walked, so that its container is
  * computed once. One discovery runs at a time.
@@ -81,8 +76,7 @@ static __always_inline void adopt_role(struct socket_state *state, struct sock *
 /* Whether a socket is one to track. A Multipath TCP socket has a descriptor but
  * no TCP of its own; its subflows have, but no descriptor. Those born under Seer
  * are tracked by tcp_state; of those that were there before, only listeners are
- * found, by the first two scans, and stand for their first subflow. Where passes
- * go by descriptor all listeners are, as subflows are never met.
+ * found, by the first two scans, and stand for their first subflow.
  */
 static __always_inline bool tracks(struct sock *sk, __u32 scan)
 {
@@ -97,7 +91,7 @@ static __always_inline bool tracks(struct sock *sk, __u32 scan)
 		return sk->sk_protocol == IPPROTO_TCP;
 	if (sk->__sk_common.skc_state != TCP_LISTEN)
 		return false;
-	if (passes_by_file || bpf_sk_storage_get(&sockets, sk, 0, 0))
+	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
 		return true;
 	known = listener_for(sk);
 	return scan <= 2 && !(known && known->sock == (__u64)queue_holder(sk));
@@ -137,11 +131,9 @@ int discover(struct bpf_iter__task_file *ctx)
 	}
 	if (!tracks(sk, scan))
 		return 0;
-	state = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!state) {
-		count_loss(LOSS_SOCKET_STORAGE);
+	state = state_of(sk, true);
+	if (!state)
 		return 0;
-	}
 	stats->measured++;
 	if (task->tgid == self_tgid) {
 		if (!state->owner)

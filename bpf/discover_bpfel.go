@@ -88,6 +88,13 @@ const (
 	DiscoverHookIdHOOK_MAX       DiscoverHookId = 3
 )
 
+type DiscoverIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type DiscoverListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -118,7 +125,8 @@ const (
 	DiscoverLossReasonLOSS_EXACT_FULL      DiscoverLossReason = 10
 	DiscoverLossReasonLOSS_TRANSFERS_FULL  DiscoverLossReason = 11
 	DiscoverLossReasonLOSS_BLOCK_UNSEEN    DiscoverLossReason = 12
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 13
+	DiscoverLossReasonLOSS_SOCKETS_FULL    DiscoverLossReason = 13
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 14
 )
 
 type DiscoverSocketState struct {
@@ -151,6 +159,17 @@ type DiscoverSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
+}
+
+type DiscoverTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  DiscoverSocketState
 }
 
 // Names of all BPF objects in the ELF.
@@ -165,15 +184,18 @@ const (
 	DiscoverMapFamilies       = "families"
 	DiscoverMapFreeEpolls     = "free_epolls"
 	DiscoverMapFreeSlots      = "free_slots"
+	DiscoverMapFreeTracked    = "free_tracked"
 	DiscoverMapHookRuns       = "hook_runs"
 	DiscoverMapListeners      = "listeners"
 	DiscoverMapLosses         = "losses"
 	DiscoverMapSockets        = "sockets"
+	DiscoverMapTracked        = "tracked"
+	DiscoverMapTrackedCounts  = "tracked_counts"
 	DiscoverProgDiscover      = "discover"
 	DiscoverVarEpollOps       = "epoll_ops"
 	DiscoverVarGroupByComm    = "group_by_comm"
+	DiscoverVarInTable        = "in_table"
 	DiscoverVarKnownEpollFd   = "known_epoll_fd"
-	DiscoverVarPassesByFile   = "passes_by_file"
 	DiscoverVarSelfTgid       = "self_tgid"
 	DiscoverVarWalkedOwner    = "walked_owner"
 	DiscoverVarWalkedScan     = "walked_scan"
@@ -237,10 +259,13 @@ type DiscoverMapSpecs struct {
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeEpolls     *ebpf.MapSpec `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // DiscoverVariableSpecs contains global variables before they are loaded into the kernel.
@@ -249,8 +274,8 @@ type DiscoverMapSpecs struct {
 type DiscoverVariableSpecs struct {
 	EpollOps     *ebpf.VariableSpec `ebpf:"epoll_ops"`
 	GroupByComm  *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable      *ebpf.VariableSpec `ebpf:"in_table"`
 	KnownEpollFd *ebpf.VariableSpec `ebpf:"known_epoll_fd"`
-	PassesByFile *ebpf.VariableSpec `ebpf:"passes_by_file"`
 	SelfTgid     *ebpf.VariableSpec `ebpf:"self_tgid"`
 	WalkedOwner  *ebpf.VariableSpec `ebpf:"walked_owner"`
 	WalkedScan   *ebpf.VariableSpec `ebpf:"walked_scan"`
@@ -285,10 +310,13 @@ type DiscoverMaps struct {
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeEpolls     *ebpf.Map `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *DiscoverMaps) Close() error {
@@ -301,10 +329,13 @@ func (m *DiscoverMaps) Close() error {
 		m.Families,
 		m.FreeEpolls,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -314,8 +345,8 @@ func (m *DiscoverMaps) Close() error {
 type DiscoverVariables struct {
 	EpollOps     *ebpf.Variable `ebpf:"epoll_ops"`
 	GroupByComm  *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable      *ebpf.Variable `ebpf:"in_table"`
 	KnownEpollFd *ebpf.Variable `ebpf:"known_epoll_fd"`
-	PassesByFile *ebpf.Variable `ebpf:"passes_by_file"`
 	SelfTgid     *ebpf.Variable `ebpf:"self_tgid"`
 	WalkedOwner  *ebpf.Variable `ebpf:"walked_owner"`
 	WalkedScan   *ebpf.Variable `ebpf:"walked_scan"`

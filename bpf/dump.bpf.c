@@ -1,7 +1,7 @@
 //go:build ignore
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The list of tracked sockets, on demand: `seer inspect socket`. */
-#include "socket.bpf.h"
+#include "tracked.bpf.h"
 
 /* One socket, 112 bytes, written to the reader of the iterator. */
 struct socket_record {
@@ -97,7 +97,9 @@ int dump_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return sk && state ? dump_socket(ctx->meta->seq, sk, state) : 0;
 }
 
-/* The same by descriptor, as socket_pass_files. */
+/* The same by descriptor, where sockets are in a table. It does not meet those
+ * without one: connections that were not accepted yet, or are closed.
+ */
 SEC("iter/task_file")
 int dump_socket_files(struct bpf_iter__task_file *ctx)
 {
@@ -106,7 +108,7 @@ int dump_socket_files(struct bpf_iter__task_file *ctx)
 
 	if (!sk)
 		return 0;
-	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	state = state_of(sk, false);
 	return state ? dump_socket(ctx->meta->seq, sk, state) : 0;
 }
 

@@ -78,6 +78,13 @@ const (
 	DumpHookIdHOOK_MAX       DumpHookId = 3
 )
 
+type DumpIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type DumpListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -108,7 +115,8 @@ const (
 	DumpLossReasonLOSS_EXACT_FULL      DumpLossReason = 10
 	DumpLossReasonLOSS_TRANSFERS_FULL  DumpLossReason = 11
 	DumpLossReasonLOSS_BLOCK_UNSEEN    DumpLossReason = 12
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 13
+	DumpLossReasonLOSS_SOCKETS_FULL    DumpLossReason = 13
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 14
 )
 
 type DumpSocketRecord struct {
@@ -165,6 +173,17 @@ type DumpSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
+}
+
+type DumpTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  DumpSocketState
 }
 
 // Names of all BPF objects in the ELF.
@@ -176,13 +195,17 @@ const (
 	DumpMapControls           = "controls"
 	DumpMapFamilies           = "families"
 	DumpMapFreeSlots          = "free_slots"
+	DumpMapFreeTracked        = "free_tracked"
 	DumpMapHookRuns           = "hook_runs"
 	DumpMapListeners          = "listeners"
 	DumpMapLosses             = "losses"
 	DumpMapSockets            = "sockets"
+	DumpMapTracked            = "tracked"
+	DumpMapTrackedCounts      = "tracked_counts"
 	DumpProgDumpSocketFiles   = "dump_socket_files"
 	DumpProgDumpSockets       = "dump_sockets"
 	DumpVarGroupByComm        = "group_by_comm"
+	DumpVarInTable            = "in_table"
 	DumpVarSelfTgid           = "self_tgid"
 	DumpVarUnusedSocketRecord = "unused_socket_record"
 )
@@ -242,10 +265,13 @@ type DumpMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // DumpVariableSpecs contains global variables before they are loaded into the kernel.
@@ -253,6 +279,7 @@ type DumpMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type DumpVariableSpecs struct {
 	GroupByComm        *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable            *ebpf.VariableSpec `ebpf:"in_table"`
 	SelfTgid           *ebpf.VariableSpec `ebpf:"self_tgid"`
 	UnusedSocketRecord *ebpf.VariableSpec `ebpf:"unused_socket_record"`
 }
@@ -282,10 +309,13 @@ type DumpMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *DumpMaps) Close() error {
@@ -295,10 +325,13 @@ func (m *DumpMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -307,6 +340,7 @@ func (m *DumpMaps) Close() error {
 // It can be passed to LoadDumpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DumpVariables struct {
 	GroupByComm        *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable            *ebpf.Variable `ebpf:"in_table"`
 	SelfTgid           *ebpf.Variable `ebpf:"self_tgid"`
 	UnusedSocketRecord *ebpf.Variable `ebpf:"unused_socket_record"`
 }

@@ -104,7 +104,8 @@ const (
 	EpollLossReasonLOSS_EXACT_FULL      EpollLossReason = 10
 	EpollLossReasonLOSS_TRANSFERS_FULL  EpollLossReason = 11
 	EpollLossReasonLOSS_BLOCK_UNSEEN    EpollLossReason = 12
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 13
+	EpollLossReasonLOSS_SOCKETS_FULL    EpollLossReason = 13
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 14
 )
 
 // Names of all BPF objects in the ELF.

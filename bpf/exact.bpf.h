@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "socket.bpf.h"
+#include "tracked.bpf.h"
 
 /* The four counters from which depth, mean depth and mean wait over any
  * interval follow (DESIGN.md section 3.2). All grow modulo 2^64.

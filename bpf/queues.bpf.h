@@ -38,6 +38,7 @@ enum loss_reason {
 	LOSS_EXACT_FULL,	/* exact mode: more than EXACT_MAX containers */
 	LOSS_TRANSFERS_FULL,	/* exact mode by kretprobe: too many threads or connections */
 	LOSS_BLOCK_UNSEEN,	/* a block request completed and no program ran: found out later */
+	LOSS_SOCKETS_FULL,	/* more than TRACKED_MAX sockets, where they are in a table */
 	LOSS_REASON_MAX,
 };
 

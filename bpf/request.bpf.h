@@ -25,7 +25,7 @@ static __always_inline struct socket_state *turned(struct sock *sk, enum socket_
 	if (!ctl || !ctl->exact)
 		return NULL;
 	*epoch = ctl->exact;
-	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	state = state_of(sk, false);
 	if (!state || (state->role != ROLE_SERVER && state->role != ROLE_CLIENT))
 		return NULL; /* not tracked */
 	if (continues(&state->exact, turn, *epoch))

@@ -96,6 +96,13 @@ const (
 	RequestFexitHookIdHOOK_MAX       RequestFexitHookId = 3
 )
 
+type RequestFexitIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type RequestFexitListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -126,7 +133,8 @@ const (
 	RequestFexitLossReasonLOSS_EXACT_FULL      RequestFexitLossReason = 10
 	RequestFexitLossReasonLOSS_TRANSFERS_FULL  RequestFexitLossReason = 11
 	RequestFexitLossReasonLOSS_BLOCK_UNSEEN    RequestFexitLossReason = 12
-	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 13
+	RequestFexitLossReasonLOSS_SOCKETS_FULL    RequestFexitLossReason = 13
+	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 14
 )
 
 type RequestFexitSocketState struct {
@@ -159,6 +167,17 @@ type RequestFexitSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
+}
+
+type RequestFexitTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  RequestFexitSocketState
 }
 
 // Names of all BPF objects in the ELF.
@@ -171,15 +190,19 @@ const (
 	RequestFexitMapExactRows               = "exact_rows"
 	RequestFexitMapFamilies                = "families"
 	RequestFexitMapFreeSlots               = "free_slots"
+	RequestFexitMapFreeTracked             = "free_tracked"
 	RequestFexitMapHookRuns                = "hook_runs"
 	RequestFexitMapListeners               = "listeners"
 	RequestFexitMapLosses                  = "losses"
 	RequestFexitMapSockets                 = "sockets"
+	RequestFexitMapTracked                 = "tracked"
+	RequestFexitMapTrackedCounts           = "tracked_counts"
 	RequestFexitProgRequestReceive         = "request_receive"
 	RequestFexitProgRequestReceiveBare     = "request_receive_bare"
 	RequestFexitProgRequestReceiveNonblock = "request_receive_nonblock"
 	RequestFexitProgRequestSend            = "request_send"
 	RequestFexitVarGroupByComm             = "group_by_comm"
+	RequestFexitVarInTable                 = "in_table"
 	RequestFexitVarSelfTgid                = "self_tgid"
 )
 
@@ -241,10 +264,13 @@ type RequestFexitMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // RequestFexitVariableSpecs contains global variables before they are loaded into the kernel.
@@ -252,6 +278,7 @@ type RequestFexitMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestFexitVariableSpecs struct {
 	GroupByComm *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable     *ebpf.VariableSpec `ebpf:"in_table"`
 	SelfTgid    *ebpf.VariableSpec `ebpf:"self_tgid"`
 }
 
@@ -281,10 +308,13 @@ type RequestFexitMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *RequestFexitMaps) Close() error {
@@ -295,10 +325,13 @@ func (m *RequestFexitMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -307,6 +340,7 @@ func (m *RequestFexitMaps) Close() error {
 // It can be passed to LoadRequestFexitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestFexitVariables struct {
 	GroupByComm *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable     *ebpf.Variable `ebpf:"in_table"`
 	SelfTgid    *ebpf.Variable `ebpf:"self_tgid"`
 }
 

@@ -110,6 +110,13 @@ const (
 	RequestKretprobeHookIdHOOK_MAX       RequestKretprobeHookId = 3
 )
 
+type RequestKretprobeIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type RequestKretprobeListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -140,7 +147,8 @@ const (
 	RequestKretprobeLossReasonLOSS_EXACT_FULL      RequestKretprobeLossReason = 10
 	RequestKretprobeLossReasonLOSS_TRANSFERS_FULL  RequestKretprobeLossReason = 11
 	RequestKretprobeLossReasonLOSS_BLOCK_UNSEEN    RequestKretprobeLossReason = 12
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 13
+	RequestKretprobeLossReasonLOSS_SOCKETS_FULL    RequestKretprobeLossReason = 13
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 14
 )
 
 type RequestKretprobeSocketState struct {
@@ -173,6 +181,17 @@ type RequestKretprobeSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
+}
+
+type RequestKretprobeTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  RequestKretprobeSocketState
 }
 
 type RequestKretprobeTransfer struct {
@@ -192,10 +211,13 @@ const (
 	RequestKretprobeMapExactRows            = "exact_rows"
 	RequestKretprobeMapFamilies             = "families"
 	RequestKretprobeMapFreeSlots            = "free_slots"
+	RequestKretprobeMapFreeTracked          = "free_tracked"
 	RequestKretprobeMapHookRuns             = "hook_runs"
 	RequestKretprobeMapListeners            = "listeners"
 	RequestKretprobeMapLosses               = "losses"
 	RequestKretprobeMapSockets              = "sockets"
+	RequestKretprobeMapTracked              = "tracked"
+	RequestKretprobeMapTrackedCounts        = "tracked_counts"
 	RequestKretprobeMapTransfers            = "transfers"
 	RequestKretprobeProgRequestClose        = "request_close"
 	RequestKretprobeProgRequestReceive      = "request_receive"
@@ -204,6 +226,7 @@ const (
 	RequestKretprobeProgRequestSendEnter    = "request_send_enter"
 	RequestKretprobeVarFlagsAreFifth        = "flags_are_fifth"
 	RequestKretprobeVarGroupByComm          = "group_by_comm"
+	RequestKretprobeVarInTable              = "in_table"
 	RequestKretprobeVarSelfTgid             = "self_tgid"
 )
 
@@ -267,10 +290,13 @@ type RequestKretprobeMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 	Transfers      *ebpf.MapSpec `ebpf:"transfers"`
 }
 
@@ -280,6 +306,7 @@ type RequestKretprobeMapSpecs struct {
 type RequestKretprobeVariableSpecs struct {
 	FlagsAreFifth *ebpf.VariableSpec `ebpf:"flags_are_fifth"`
 	GroupByComm   *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable       *ebpf.VariableSpec `ebpf:"in_table"`
 	SelfTgid      *ebpf.VariableSpec `ebpf:"self_tgid"`
 }
 
@@ -310,10 +337,13 @@ type RequestKretprobeMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 	Transfers      *ebpf.Map `ebpf:"transfers"`
 }
 
@@ -326,10 +356,13 @@ func (m *RequestKretprobeMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 		m.Transfers,
 	)
 }
@@ -340,6 +373,7 @@ func (m *RequestKretprobeMaps) Close() error {
 type RequestKretprobeVariables struct {
 	FlagsAreFifth *ebpf.Variable `ebpf:"flags_are_fifth"`
 	GroupByComm   *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable       *ebpf.Variable `ebpf:"in_table"`
 	SelfTgid      *ebpf.Variable `ebpf:"self_tgid"`
 }
 

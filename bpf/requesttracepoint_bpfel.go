@@ -92,6 +92,13 @@ const (
 	RequestTracepointHookIdHOOK_MAX       RequestTracepointHookId = 3
 )
 
+type RequestTracepointIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type RequestTracepointListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -122,7 +129,8 @@ const (
 	RequestTracepointLossReasonLOSS_EXACT_FULL      RequestTracepointLossReason = 10
 	RequestTracepointLossReasonLOSS_TRANSFERS_FULL  RequestTracepointLossReason = 11
 	RequestTracepointLossReasonLOSS_BLOCK_UNSEEN    RequestTracepointLossReason = 12
-	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 13
+	RequestTracepointLossReasonLOSS_SOCKETS_FULL    RequestTracepointLossReason = 13
+	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 14
 )
 
 type RequestTracepointSocketState struct {
@@ -155,6 +163,17 @@ type RequestTracepointSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
+}
+
+type RequestTracepointTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  RequestTracepointSocketState
 }
 
 // Names of all BPF objects in the ELF.
@@ -167,13 +186,17 @@ const (
 	RequestTracepointMapExactRows        = "exact_rows"
 	RequestTracepointMapFamilies         = "families"
 	RequestTracepointMapFreeSlots        = "free_slots"
+	RequestTracepointMapFreeTracked      = "free_tracked"
 	RequestTracepointMapHookRuns         = "hook_runs"
 	RequestTracepointMapListeners        = "listeners"
 	RequestTracepointMapLosses           = "losses"
 	RequestTracepointMapSockets          = "sockets"
+	RequestTracepointMapTracked          = "tracked"
+	RequestTracepointMapTrackedCounts    = "tracked_counts"
 	RequestTracepointProgRequestReceive  = "request_receive"
 	RequestTracepointProgRequestSend     = "request_send"
 	RequestTracepointVarGroupByComm      = "group_by_comm"
+	RequestTracepointVarInTable          = "in_table"
 	RequestTracepointVarReceiveIsStamped = "receive_is_stamped"
 	RequestTracepointVarSelfTgid         = "self_tgid"
 	RequestTracepointVarSendIsStamped    = "send_is_stamped"
@@ -235,10 +258,13 @@ type RequestTracepointMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // RequestTracepointVariableSpecs contains global variables before they are loaded into the kernel.
@@ -246,6 +272,7 @@ type RequestTracepointMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestTracepointVariableSpecs struct {
 	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
 	ReceiveIsStamped *ebpf.VariableSpec `ebpf:"receive_is_stamped"`
 	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
 	SendIsStamped    *ebpf.VariableSpec `ebpf:"send_is_stamped"`
@@ -277,10 +304,13 @@ type RequestTracepointMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *RequestTracepointMaps) Close() error {
@@ -291,10 +321,13 @@ func (m *RequestTracepointMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -303,6 +336,7 @@ func (m *RequestTracepointMaps) Close() error {
 // It can be passed to LoadRequestTracepointObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestTracepointVariables struct {
 	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable          *ebpf.Variable `ebpf:"in_table"`
 	ReceiveIsStamped *ebpf.Variable `ebpf:"receive_is_stamped"`
 	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
 	SendIsStamped    *ebpf.Variable `ebpf:"send_is_stamped"`

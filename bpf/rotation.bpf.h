@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "socket.bpf.h"
+#include "tracked.bpf.h"
 
 /* Objects between two looks at the clock, some 40 us; the fewest that a read
  * visits, some 1 ms; and the most while another task waits for the CPU, some 3 ms,

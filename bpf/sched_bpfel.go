@@ -94,7 +94,8 @@ const (
 	SchedLossReasonLOSS_EXACT_FULL      SchedLossReason = 10
 	SchedLossReasonLOSS_TRANSFERS_FULL  SchedLossReason = 11
 	SchedLossReasonLOSS_BLOCK_UNSEEN    SchedLossReason = 12
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 13
+	SchedLossReasonLOSS_SOCKETS_FULL    SchedLossReason = 13
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 14
 )
 
 type SchedTaskState struct {

@@ -16,16 +16,6 @@ enum queue_id *unused_queue_id __attribute__((unused));
 enum socket_role *unused_socket_role __attribute__((unused));
 enum socket_turn *unused_socket_turn __attribute__((unused));
 
-static __always_inline struct socket_state *track(const struct sock *sk)
-{
-	struct socket_state *state;
-
-	state = bpf_sk_storage_get(&sockets, (void *)sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!state)
-		count_loss(LOSS_SOCKET_STORAGE);
-	return state;
-}
-
 /* Counts the requests answered since the last visit: the smaller of the data
  * segments received and sent, which is off by the requests longer than one
  * segment that are answered in more than one.
@@ -77,8 +67,7 @@ static __always_inline void count_bytes(struct container_row *row, struct socket
  * Loss:  LOSS_SOCKET_STORAGE; the socket is adopted by the next discovery.
  * Since: Linux 5.11 (socket storage in tracing programs).
  */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
+static __always_inline int change(const struct sock *sk, int oldstate, int newstate)
 {
 	bool opens = newstate == TCP_LISTEN || newstate == TCP_SYN_SENT;
 	bool accepted = newstate == TCP_ESTABLISHED && oldstate == TCP_SYN_RECV;
@@ -102,7 +91,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 
 	if (opens) {
 		task = bpf_get_current_task_btf();
-		state = track(sk);
+		state = state_of(sk, true);
 		if (!state)
 			return 0;
 		if (is_self(task)) {
@@ -121,7 +110,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 		return 0;
 	}
 	if (accepted) {
-		state = track(sk);
+		state = state_of(sk, true);
 		if (!state)
 			return 0;
 		state->role = ROLE_SERVER;
@@ -145,7 +134,7 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 	}
 	if (leaves || newstate == TCP_CLOSE) {
 		/* The last visit may be a whole pass ago, or never have been. */
-		state = bpf_sk_storage_get(&sockets, (void *)sk, 0, 0);
+		state = state_of(sk, false);
 		if (!state || !state->owner || state->flags & SOCKET_SELF)
 			return 0;
 		row = row_of(state->owner, &state->slot);
@@ -160,6 +149,15 @@ int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
 					      bpf_ktime_get_ns());
 		}
 	}
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, const struct sock *sk, int oldstate, int newstate)
+{
+	change(sk, oldstate, newstate);
+	if (newstate == TCP_CLOSE)
+		forget(sk);
 	return 0;
 }
 
@@ -322,38 +320,27 @@ static __always_inline void add_cached(struct container_row *row, struct socket_
 	add_depth(&row->cells[QUEUE_UNREAD_REQUESTS], pass, state->unread_requests, 0);
 }
 
-/* One socket's part of a pass. */
-static __always_inline int visit_socket(struct seq_file *seq, struct sock *sk,
-					struct socket_state *state)
+/* Types addresses of the table, for reads that cannot fault. */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
+/* Reads one socket, or takes what it last held, and adds it to its container. */
+static __always_inline void measure(struct control *ctl, struct family_stats *stats, struct sock *sk,
+				    struct socket_state *state)
 {
-	struct family_stats *stats = family(FAMILY_SOCKET);
-	struct control *ctl = control();
+	__u64 pass = state->pass;
 	struct container_row *row;
 	struct tcp_sock *tp;
-	__u64 pass;
 	__u8 tcp_state;
 
-	if (!ctl || !stats)
-		return 0;
-	pass = ctl->pass[FAMILY_SOCKET];
-	/* The walk starts over where a bucket changed under it, and meets a socket
-	 * as often as it has descriptors. */
-	if (state->pass == pass)
-		return 0;
-	state->pass = pass;
-	stats->visited++;
-	if (read_ends(ctl, stats->visited)) /* one byte ends it */
-		bpf_seq_write(seq, &(__u8){0}, 1);
-
 	if (state->flags & SOCKET_SELF)
-		return 0;
+		return;
 	if (!state->owner) {
 		stats->unowned++;
-		return 0;
+		return;
 	}
 	row = row_of(state->owner, &state->slot);
 	if (!row)
-		return 0;
+		return;
 	if (row->pass != pass) {
 		row->pass = pass;
 		row->sockets = 0;
@@ -366,7 +353,7 @@ static __always_inline int visit_socket(struct seq_file *seq, struct sock *sk,
 		if (state->flags & SOCKET_CLOSE_WAIT)
 			row->close_wait++;
 		add_cached(row, state, pass);
-		return 0;
+		return;
 	}
 	stats->measured++;
 	tcp_state = sk->__sk_common.skc_state;
@@ -377,15 +364,19 @@ static __always_inline int visit_socket(struct seq_file *seq, struct sock *sk,
 	}
 	if (state->role == ROLE_UNIX) {
 		measure_unix(row, sk, state, tcp_state, pass);
-		return 0;
+		return;
 	}
 	if (tcp_state == TCP_LISTEN) {
 		measure_listener(row, sk, pass);
-		return 0;
+		return;
 	}
-	tp = bpf_skc_to_tcp_sock(sk);
+	if (in_table)
+		tp = sk->sk_protocol == IPPROTO_TCP ?
+			     bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock)) : NULL;
+	else
+		tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
-		return 0;
+		return;
 	if (tcp_state == TCP_ESTABLISHED || tcp_state == TCP_CLOSE_WAIT) {
 		measure_connection(row, sk, tp, state, tcp_state, pass);
 	} else {
@@ -399,7 +390,25 @@ static __always_inline int visit_socket(struct seq_file *seq, struct sock *sk,
 		state->nic_tx_bytes = sk->sk_wmem_alloc.refs.counter - 1;
 	}
 	add_connection(row, state, pass);
-	return 0;
+}
+
+/* One socket's part of a pass. It returns whether the read under way ends here. */
+static __always_inline bool visit_socket(struct sock *sk, struct socket_state *state)
+{
+	struct family_stats *stats = family(FAMILY_SOCKET);
+	struct control *ctl = control();
+	bool ends;
+
+	if (!ctl || !stats)
+		return true;
+	/* The walk starts over where a bucket changed under it. */
+	if (state->pass == ctl->pass[FAMILY_SOCKET])
+		return false;
+	state->pass = ctl->pass[FAMILY_SOCKET];
+	stats->visited++;
+	ends = read_ends(ctl, stats->visited);
+	measure(ctl, stats, sk, state);
+	return ends;
 }
 
 /* One pass over the tracked sockets, by the kernel's list of their storages. */
@@ -409,24 +418,58 @@ int socket_pass(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct socket_state *state = ctx->value;
 	struct sock *sk = ctx->sk;
 
-	return sk && state ? visit_socket(ctx->meta->seq, sk, state) : 0;
+	if (sk && state && visit_socket(sk, state))
+		bpf_seq_write(ctx->meta->seq, &(__u8){0}, 1); /* one byte ends it */
+	return 0;
 }
 
-/* The same by every descriptor of every process, where that list cannot be had
- * or cannot be trusted. It costs as much as there are descriptors, and does not
- * meet sockets without one: connections that were not accepted yet, those that
- * are closed and still have something to deliver, subflows of Multipath TCP.
- */
-SEC("iter/task_file")
-int socket_pass_files(struct bpf_iter__task_file *ctx)
-{
-	struct socket_state *state;
-	struct sock *sk = socket_of(ctx->file);
+/* Where the pass under way goes on. Writer and reader: socket_pass_table, of which
+ * one runs at a time. */
+__u64 table_pass = 0;
+__u32 table_next = 0;
 
-	if (!sk)
+static long visit_tracked(__u32 i, __u32 *first)
+{
+	struct tracked_socket *entry = tracked_at(*first + i);
+	struct sock *sk;
+
+	if (!entry)
+		return 1;
+	if (!entry->sk || entry->stale)
 		return 0;
-	state = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	return state ? visit_socket(ctx->meta->seq, sk, state) : 0;
+	sk = bpf_rdonly_cast((void *)entry->sk, bpf_core_type_id_kernel(struct sock));
+	/* The end of a TCP socket takes it off the table, that of a unix socket is
+	 * seen here. */
+	if (sk->__sk_common.skc_cookie.counter != entry->cookie ||
+	    (entry->state.role == ROLE_UNIX && !sk->sk_socket)) {
+		entry->stale = 1;
+		return 0;
+	}
+	table_next = *first + i + 1;
+	return visit_socket(sk, &entry->state);
+}
+
+/* The same by the table, run on demand (BPF_PROG_RUN): 1 where the read ended and
+ * the pass has not. Since: Linux 6.2 (bpf_rdonly_cast; stacks where one may sleep).
+ */
+SEC("syscall")
+int socket_pass_table(void *unused)
+{
+	struct control *ctl = control();
+	__u32 zero = 0, first;
+	struct index_counts *counts = bpf_map_lookup_elem(&tracked_counts, &zero);
+
+	if (!ctl || !counts)
+		return 0;
+	if (table_pass != ctl->pass[FAMILY_SOCKET]) {
+		table_pass = ctl->pass[FAMILY_SOCKET];
+		table_next = 0;
+	}
+	first = table_next;
+	if (first >= counts->high || counts->high > TRACKED_MAX)
+		return 0;
+	/* The last one of a read that ends was the last of all: no more. */
+	return bpf_loop(counts->high - first, visit_tracked, &first, 0) < counts->high - first;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -36,7 +36,8 @@ struct exact_state {
 	__u32 turn;		/* enum socket_turn, and the epoch above it */
 };
 
-/* 104 bytes a socket, in the socket's own local storage: it goes with the socket. */
+/* 104 bytes a socket: in the socket's own local storage, with which it goes, or in
+ * a table (tracked.bpf.h). */
 struct socket_state {
 	__u64 owner;		/* container.ID; 0 until known */
 	__u64 pass;		/* last pass that visited it: a second visit is skipped */
@@ -64,6 +65,8 @@ struct socket_state {
 	__u32 confirmed;	/* discovery scan that last found owner holding it */
 	__u32 copied_seq;	/* at the last visit, to count the bytes read since */
 	__u32 snd_una;		/* and those acknowledged */
+	__u32 index;		/* in storage: where its state in the table is, from 1 */
+	__u32 pad2;
 };
 
 /* Key: socket. Writer: tcp_state, discover, passes, request hooks. Reader: the same.

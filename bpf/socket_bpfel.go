@@ -84,6 +84,13 @@ const (
 	SocketHookIdHOOK_MAX       SocketHookId = 3
 )
 
+type SocketIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type SocketListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -114,7 +121,8 @@ const (
 	SocketLossReasonLOSS_EXACT_FULL      SocketLossReason = 10
 	SocketLossReasonLOSS_TRANSFERS_FULL  SocketLossReason = 11
 	SocketLossReasonLOSS_BLOCK_UNSEEN    SocketLossReason = 12
-	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 13
+	SocketLossReasonLOSS_SOCKETS_FULL    SocketLossReason = 13
+	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 14
 )
 
 type SocketQueueCell struct {
@@ -189,6 +197,8 @@ type SocketSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
 }
 
 type SocketSocketTurn uint32
@@ -198,6 +208,15 @@ const (
 	SocketSocketTurnTURN_RECEIVED SocketSocketTurn = 1
 	SocketSocketTurnTURN_SENT     SocketSocketTurn = 2
 )
+
+type SocketTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  SocketSocketState
+}
 
 // Names of all BPF objects in the ELF.
 //
@@ -209,15 +228,21 @@ const (
 	SocketMapExactRows        = "exact_rows"
 	SocketMapFamilies         = "families"
 	SocketMapFreeSlots        = "free_slots"
+	SocketMapFreeTracked      = "free_tracked"
 	SocketMapHookRuns         = "hook_runs"
 	SocketMapListeners        = "listeners"
 	SocketMapLosses           = "losses"
 	SocketMapSockets          = "sockets"
+	SocketMapTracked          = "tracked"
+	SocketMapTrackedCounts    = "tracked_counts"
 	SocketProgSocketPass      = "socket_pass"
-	SocketProgSocketPassFiles = "socket_pass_files"
+	SocketProgSocketPassTable = "socket_pass_table"
 	SocketProgTcpState        = "tcp_state"
 	SocketVarGroupByComm      = "group_by_comm"
+	SocketVarInTable          = "in_table"
 	SocketVarSelfTgid         = "self_tgid"
+	SocketVarTableNext        = "table_next"
+	SocketVarTablePass        = "table_pass"
 	SocketVarUnusedQueueId    = "unused_queue_id"
 	SocketVarUnusedSocketRole = "unused_socket_role"
 	SocketVarUnusedSocketTurn = "unused_socket_turn"
@@ -266,7 +291,7 @@ type SocketSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketProgramSpecs struct {
 	SocketPass      *ebpf.ProgramSpec `ebpf:"socket_pass"`
-	SocketPassFiles *ebpf.ProgramSpec `ebpf:"socket_pass_files"`
+	SocketPassTable *ebpf.ProgramSpec `ebpf:"socket_pass_table"`
 	TcpState        *ebpf.ProgramSpec `ebpf:"tcp_state"`
 }
 
@@ -280,10 +305,13 @@ type SocketMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // SocketVariableSpecs contains global variables before they are loaded into the kernel.
@@ -291,7 +319,10 @@ type SocketMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketVariableSpecs struct {
 	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
 	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
+	TableNext        *ebpf.VariableSpec `ebpf:"table_next"`
+	TablePass        *ebpf.VariableSpec `ebpf:"table_pass"`
 	UnusedQueueId    *ebpf.VariableSpec `ebpf:"unused_queue_id"`
 	UnusedSocketRole *ebpf.VariableSpec `ebpf:"unused_socket_role"`
 	UnusedSocketTurn *ebpf.VariableSpec `ebpf:"unused_socket_turn"`
@@ -323,10 +354,13 @@ type SocketMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *SocketMaps) Close() error {
@@ -337,10 +371,13 @@ func (m *SocketMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -349,7 +386,10 @@ func (m *SocketMaps) Close() error {
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketVariables struct {
 	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable          *ebpf.Variable `ebpf:"in_table"`
 	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
+	TableNext        *ebpf.Variable `ebpf:"table_next"`
+	TablePass        *ebpf.Variable `ebpf:"table_pass"`
 	UnusedQueueId    *ebpf.Variable `ebpf:"unused_queue_id"`
 	UnusedSocketRole *ebpf.Variable `ebpf:"unused_socket_role"`
 	UnusedSocketTurn *ebpf.Variable `ebpf:"unused_socket_turn"`
@@ -360,14 +400,14 @@ type SocketVariables struct {
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketPrograms struct {
 	SocketPass      *ebpf.Program `ebpf:"socket_pass"`
-	SocketPassFiles *ebpf.Program `ebpf:"socket_pass_files"`
+	SocketPassTable *ebpf.Program `ebpf:"socket_pass_table"`
 	TcpState        *ebpf.Program `ebpf:"tcp_state"`
 }
 
 func (p *SocketPrograms) Close() error {
 	return _SocketClose(
 		p.SocketPass,
-		p.SocketPassFiles,
+		p.SocketPassTable,
 		p.TcpState,
 	)
 }

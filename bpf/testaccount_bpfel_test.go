@@ -127,7 +127,8 @@ const (
 	testAccountLossReasonLOSS_EXACT_FULL      testAccountLossReason = 10
 	testAccountLossReasonLOSS_TRANSFERS_FULL  testAccountLossReason = 11
 	testAccountLossReasonLOSS_BLOCK_UNSEEN    testAccountLossReason = 12
-	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 13
+	testAccountLossReasonLOSS_SOCKETS_FULL    testAccountLossReason = 13
+	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 14
 )
 
 type testAccountQueueCell struct {

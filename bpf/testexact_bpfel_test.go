@@ -92,6 +92,13 @@ const (
 	testExactHookIdHOOK_MAX       testExactHookId = 3
 )
 
+type testExactIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type testExactListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -122,7 +129,8 @@ const (
 	testExactLossReasonLOSS_EXACT_FULL      testExactLossReason = 10
 	testExactLossReasonLOSS_TRANSFERS_FULL  testExactLossReason = 11
 	testExactLossReasonLOSS_BLOCK_UNSEEN    testExactLossReason = 12
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 13
+	testExactLossReasonLOSS_SOCKETS_FULL    testExactLossReason = 13
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 14
 )
 
 type testExactSocketRole uint32
@@ -165,6 +173,8 @@ type testExactSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
 }
 
 type testExactSocketTurn uint32
@@ -174,6 +184,15 @@ const (
 	testExactSocketTurnTURN_RECEIVED testExactSocketTurn = 1
 	testExactSocketTurnTURN_SENT     testExactSocketTurn = 2
 )
+
+type testExactTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  testExactSocketState
+}
 
 type testExactTransferArgs struct {
 	_     structs.HostLayout
@@ -198,13 +217,17 @@ const (
 	testExactMapExactRows         = "exact_rows"
 	testExactMapFamilies          = "families"
 	testExactMapFreeSlots         = "free_slots"
+	testExactMapFreeTracked       = "free_tracked"
 	testExactMapHookRuns          = "hook_runs"
 	testExactMapListeners         = "listeners"
 	testExactMapLosses            = "losses"
 	testExactMapSockets           = "sockets"
+	testExactMapTracked           = "tracked"
+	testExactMapTrackedCounts     = "tracked_counts"
 	testExactProgTestCloseRequest = "test_close_request"
 	testExactProgTestTransfer     = "test_transfer"
 	testExactVarGroupByComm       = "group_by_comm"
+	testExactVarInTable           = "in_table"
 	testExactVarSelfTgid          = "self_tgid"
 	testExactVarTransferCall      = "transfer_call"
 	testExactVarUnusedSocketRole  = "unused_socket_role"
@@ -267,10 +290,13 @@ type testExactMapSpecs struct {
 	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // testExactVariableSpecs contains global variables before they are loaded into the kernel.
@@ -278,6 +304,7 @@ type testExactMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type testExactVariableSpecs struct {
 	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
 	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
 	TransferCall     *ebpf.VariableSpec `ebpf:"transfer_call"`
 	UnusedSocketRole *ebpf.VariableSpec `ebpf:"unused_socket_role"`
@@ -310,10 +337,13 @@ type testExactMaps struct {
 	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *testExactMaps) Close() error {
@@ -324,10 +354,13 @@ func (m *testExactMaps) Close() error {
 		m.ExactRows,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -336,6 +369,7 @@ func (m *testExactMaps) Close() error {
 // It can be passed to loadTestExactObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testExactVariables struct {
 	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable          *ebpf.Variable `ebpf:"in_table"`
 	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
 	TransferCall     *ebpf.Variable `ebpf:"transfer_call"`
 	UnusedSocketRole *ebpf.Variable `ebpf:"unused_socket_role"`

@@ -78,6 +78,13 @@ const (
 	testVerdictHookIdHOOK_MAX       testVerdictHookId = 3
 )
 
+type testVerdictIndexCounts struct {
+	_       structs.HostLayout
+	Given   uint64
+	Retaken uint64
+	High    uint64
+}
+
 type testVerdictListenerKey struct {
 	_       structs.HostLayout
 	Address [4]uint32
@@ -108,7 +115,8 @@ const (
 	testVerdictLossReasonLOSS_EXACT_FULL      testVerdictLossReason = 10
 	testVerdictLossReasonLOSS_TRANSFERS_FULL  testVerdictLossReason = 11
 	testVerdictLossReasonLOSS_BLOCK_UNSEEN    testVerdictLossReason = 12
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 13
+	testVerdictLossReasonLOSS_SOCKETS_FULL    testVerdictLossReason = 13
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 14
 )
 
 type testVerdictOwnerArgs struct {
@@ -158,6 +166,8 @@ type testVerdictSocketState struct {
 	Confirmed      uint32
 	CopiedSeq      uint32
 	SndUna         uint32
+	Index          uint32
+	Pad2           uint32
 }
 
 type testVerdictSocketTurn uint32
@@ -167,6 +177,15 @@ const (
 	testVerdictSocketTurnTURN_RECEIVED testVerdictSocketTurn = 1
 	testVerdictSocketTurnTURN_SENT     testVerdictSocketTurn = 2
 )
+
+type testVerdictTrackedSocket struct {
+	_      structs.HostLayout
+	Sk     uint64
+	Cookie uint64
+	Taken  uint32
+	Stale  uint32
+	State  testVerdictSocketState
+}
 
 type testVerdictVerdictFacts struct {
 	_               structs.HostLayout
@@ -194,15 +213,19 @@ const (
 	testVerdictMapControls         = "controls"
 	testVerdictMapFamilies         = "families"
 	testVerdictMapFreeSlots        = "free_slots"
+	testVerdictMapFreeTracked      = "free_tracked"
 	testVerdictMapHookRuns         = "hook_runs"
 	testVerdictMapListeners        = "listeners"
 	testVerdictMapLosses           = "losses"
 	testVerdictMapSockets          = "sockets"
+	testVerdictMapTracked          = "tracked"
+	testVerdictMapTrackedCounts    = "tracked_counts"
 	testVerdictProgTestDecideTurn  = "test_decide_turn"
 	testVerdictProgTestSkips       = "test_skips"
 	testVerdictProgTestTakes       = "test_takes"
 	testVerdictVarFacts            = "facts"
 	testVerdictVarGroupByComm      = "group_by_comm"
+	testVerdictVarInTable          = "in_table"
 	testVerdictVarOwnerCall        = "owner_call"
 	testVerdictVarRotating         = "rotating"
 	testVerdictVarRotationCall     = "rotation_call"
@@ -267,10 +290,13 @@ type testVerdictMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // testVerdictVariableSpecs contains global variables before they are loaded into the kernel.
@@ -279,6 +305,7 @@ type testVerdictMapSpecs struct {
 type testVerdictVariableSpecs struct {
 	Facts            *ebpf.VariableSpec `ebpf:"facts"`
 	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
 	OwnerCall        *ebpf.VariableSpec `ebpf:"owner_call"`
 	Rotating         *ebpf.VariableSpec `ebpf:"rotating"`
 	RotationCall     *ebpf.VariableSpec `ebpf:"rotation_call"`
@@ -312,10 +339,13 @@ type testVerdictMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Tracked        *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *testVerdictMaps) Close() error {
@@ -325,10 +355,13 @@ func (m *testVerdictMaps) Close() error {
 		m.Controls,
 		m.Families,
 		m.FreeSlots,
+		m.FreeTracked,
 		m.HookRuns,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Tracked,
+		m.TrackedCounts,
 	)
 }
 
@@ -338,6 +371,7 @@ func (m *testVerdictMaps) Close() error {
 type testVerdictVariables struct {
 	Facts            *ebpf.Variable `ebpf:"facts"`
 	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable          *ebpf.Variable `ebpf:"in_table"`
 	OwnerCall        *ebpf.Variable `ebpf:"owner_call"`
 	Rotating         *ebpf.Variable `ebpf:"rotating"`
 	RotationCall     *ebpf.Variable `ebpf:"rotation_call"`

@@ -22,7 +22,8 @@ type Collector struct {
 	programs *programs
 	memory   *memory
 	slots    *slots
-	epolls   *epollTable // nil where discovery does not work
+	epolls   *epollTable   // nil where discovery does not work
+	tracked  *trackedTable // nil where the kernel's list of sockets serves
 	backlog  *backlog
 	exact    *exactMode // nil where no flavour works
 	exactErr error
@@ -83,6 +84,11 @@ func New(cfg Config) (_ *Collector, err error) {
 	if c.memory, err = mapMemory(c.programs.shared); err != nil {
 		return nil, err
 	}
+	if c.programs.inTable {
+		if c.tracked, err = newTrackedTable(c.memory, c.programs.shared); err != nil {
+			return nil, err
+		}
+	}
 	if c.slots, err = newSlots(c.memory, c.programs.shared); err != nil {
 		return nil, err
 	}
@@ -122,10 +128,10 @@ func (c *Collector) loadFamilies() {
 		flavour: "iter, tp_btf",
 	}
 	c.socket.programs = []string{"socket_pass", "tcp_state"}
-	if c.programs.byFile {
-		c.socket.flavour = "iter/task_file, tp_btf"
-		c.socket.programs[0] = "socket_pass_files"
-		c.log.Info("sockets are found by descriptor", "reason", c.programs.byFileReason)
+	if c.programs.inTable {
+		c.socket.flavour = "syscall, tp_btf"
+		c.socket.programs[0] = "socket_pass_table"
+		c.log.Info("sockets are kept in a table", "reason", c.programs.inTableReason)
 	}
 	c.discover = &family{id: bpf.SocketFamilyIdFAMILY_DISCOVER, name: "discover", flavour: "iter", programs: []string{"discover"}}
 	c.epoll = &family{id: bpf.SocketFamilyIdFAMILY_EPOLL, name: "epoll", flavour: "iter", programs: []string{"epoll_ready"}, queues: []Queue{QueueEpollReady}}

@@ -59,6 +59,9 @@ func (c *Collector) keepHouse(ctx context.Context) {
 		if err := c.slots.collect(c.resolver, time.Now()); err != nil {
 			c.log.Error("rows of gone containers", "err", err)
 		}
+		if c.tracked != nil {
+			c.tracked.sweep()
+		}
 		health := append([]Probe(nil), c.health...)
 		exactErr := c.exactErr
 		c.rowsMu.Unlock()
@@ -294,4 +297,5 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_EXACT_FULL:      "exact_full",
 	bpf.SocketLossReasonLOSS_TRANSFERS_FULL:  "transfers_full",
 	bpf.SocketLossReasonLOSS_BLOCK_UNSEEN:    "block_unseen",
+	bpf.SocketLossReasonLOSS_SOCKETS_FULL:    "sockets_full",
 }

@@ -15,7 +15,7 @@ type iterator struct {
 	link    *link.Iter
 	program *ebpf.Program
 	buf     [1]byte
-	fd      int // of the walk under way
+	fd      int // of the iterator's walk under way
 	walking bool
 }
 
@@ -38,7 +38,7 @@ func (it *iterator) run() error {
 // if none is under way, and reports whether the walk is done.
 func (it *iterator) step() (done bool, err error) {
 	if it.link == nil {
-		return true, it.call()
+		return it.call()
 	}
 	if !it.walking {
 		if it.fd, err = it.open(); err != nil {
@@ -62,21 +62,23 @@ func (it *iterator) step() (done bool, err error) {
 	}
 }
 
-// call runs the syscall program once.
-func (it *iterator) call() error {
+// call runs the syscall program once. It returns 1 where there is more to do.
+func (it *iterator) call() (done bool, err error) {
 	// BPF_PROG_RUN (include/uapi/linux/bpf.h, union bpf_attr.test), without
 	// arguments; the kernel takes what is not there as zero.
 	attr := struct{ programFD, result uint32 }{programFD: uint32(it.program.FD())}
 	_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_PROG_RUN, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	if errno != 0 {
-		return fmt.Errorf("run program: %w", errno)
+		it.walking = false
+		return false, fmt.Errorf("run program: %w", errno)
 	}
-	return nil
+	it.walking = attr.result != 0
+	return !it.walking, nil
 }
 
 // stop gives up the walk under way, if any.
 func (it *iterator) stop() {
-	if it.walking {
+	if it.walking && it.link != nil {
 		_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(it.fd), 0, 0)
 		it.walking = false
 	}

@@ -157,6 +157,8 @@ func TestSizesEqualMapValues(t *testing.T) {
 		{"socket", "controls", unsafe.Sizeof(bpf.SocketControl{})},
 		{"socket", "families", unsafe.Sizeof(bpf.SocketFamilyStats{})},
 		{"socket", "sockets", unsafe.Sizeof(bpf.SocketSocketState{})},
+		{"socket", "tracked", unsafe.Sizeof(bpf.SocketTrackedSocket{})},
+		{"socket", "tracked_counts", unsafe.Sizeof(bpf.SocketIndexCounts{})},
 		{"epoll", "epolls", unsafe.Sizeof(bpf.EpollEpollState{})},
 		{"request_tp_btf", "exact_rows", unsafe.Sizeof(bpf.RequestTracepointExactRow{})},
 		{"request_fexit", "exact_rows", unsafe.Sizeof(bpf.RequestTracepointExactRow{})},
@@ -187,7 +189,7 @@ func TestProgramsAreKnown(t *testing.T) {
 	variables := map[string]bool{}
 	for object, spec := range allSpecs(t) {
 		for name, p := range spec.Programs {
-			inPass := strings.HasPrefix(p.SectionName, "iter/") || name == "epoll_ready_run"
+			inPass := strings.HasPrefix(p.SectionName, "iter/") || p.SectionName == "syscall"
 			counts := slices.ContainsFunc(p.Instructions, func(i asm.Instruction) bool { return i.Reference() == "hook_runs" })
 			if counts == (inPass || rareHooks[name]) {
 				t.Errorf("%s/%s in section %q: counts its runs: %v", object, name, p.SectionName, counts)
@@ -200,7 +202,7 @@ func TestProgramsAreKnown(t *testing.T) {
 			variables[name] = true
 		}
 	}
-	for _, name := range []string{"self_tgid", "known_epoll_fd", "group_by_comm", "io_hierarchy", "flags_are_fifth", "passes_by_file"} {
+	for _, name := range []string{"self_tgid", "known_epoll_fd", "group_by_comm", "io_hierarchy", "flags_are_fifth", "in_table"} {
 		if !variables[name] {
 			t.Logf("objects have the variables %v", variables)
 			t.Errorf("no object has a variable %s, which Go sets", name)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -38,14 +39,14 @@ type programs struct {
 
 	socketPass, dump, discover, epoll, runQueue *iterator
 	epollFD                                     int  // known_epoll_fd, see discover.bpf.c
-	byFile                                      bool // passes over sockets go by descriptor
-	byFileReason                                string
+	inTable                                     bool // sockets are in a table, not in their list
+	inTableReason                               string
 }
 
 // sharedMaps names the maps that more than one object declares.
 var sharedMaps = []string{
 	"container_rows", "container_slots", "free_slots", "losses", "hook_runs", "controls", "families",
-	"sockets", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows",
+	"sockets", "tracked", "free_tracked", "tracked_counts", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows",
 }
 
 // newPrograms creates the shared maps; families are loaded one by one.
@@ -169,6 +170,9 @@ func (p *programs) load(name string, spec *ebpf.CollectionSpec, err error) (*ebp
 		if mapSpec == nil {
 			continue
 		}
+		if !p.inTable && slices.Contains(tableMaps, m) {
+			mapSpec.MaxEntries = 1
+		}
 		if p.shared[m] == nil {
 			if p.shared[m], err = ebpf.NewMap(mapSpec); err != nil {
 				return nil, fmt.Errorf("%s: create map %s: %w", name, m, kernelRefusal(err))
@@ -221,11 +225,11 @@ func (p *programs) attachIterator(c *ebpf.Collection, name string, over *ebpf.Ma
 
 // loadSockets loads what Seer cannot do without: births of sockets, and passes
 // over them. Passes go by the kernel's list of socket storages unless it has a
-// fault or is refused; then by descriptor.
+// fault or is refused; then sockets are in a table of Seer's own.
 func (p *programs) loadSockets() error {
 	var refused error
 	if p.walkFault == "" {
-		c, err := p.loadOne("socket", bpf.LoadSocket, "socket_pass", "socket_pass_files")
+		c, err := p.loadOne("socket", bpf.LoadSocket, "socket_pass", "socket_pass_table")
 		if err == nil {
 			p.socketPass, err = p.attachIterator(c, "socket_pass", p.shared["sockets"])
 		}
@@ -237,23 +241,30 @@ func (p *programs) loadSockets() error {
 		}
 		refused = err
 	}
-	c, err := p.loadOne("socket", bpf.LoadSocket, "socket_pass_files", "socket_pass")
-	if err == nil {
-		p.socketPass, err = p.attachIterator(c, "socket_pass_files", nil)
+	p.inTable, p.inTableReason = true, p.walkFault
+	if refused != nil {
+		p.inTableReason = refused.Error()
 	}
+	p.settings["in_table"] = true
+	for _, name := range tableMaps {
+		if m := p.shared[name]; m != nil { // of one entry
+			m.Close()
+			delete(p.shared, name)
+		}
+	}
+	c, err := p.loadOne("socket", bpf.LoadSocket, "socket_pass_table", "socket_pass")
 	if err == nil {
+		p.socketPass = &iterator{program: c.Programs["socket_pass_table"]}
 		err = p.attachTracing(c, "tcp_state")
 	}
 	if err != nil {
 		return either(refused, err)
 	}
-	p.byFile, p.byFileReason = true, p.walkFault
-	if refused != nil {
-		p.byFileReason = refused.Error()
-	}
-	p.settings["passes_by_file"] = true
 	return nil
 }
+
+// tableMaps have as many entries as sockets only where these are in a table.
+var tableMaps = []string{"tracked", "free_tracked"}
 
 // either joins what stood in the way of two ways to do one thing; the first may
 // not have been tried.
@@ -290,10 +301,11 @@ func (p *programs) loadDiscover() error {
 	return err
 }
 
-// loadDump loads the list of sockets, which walks them as passes do.
+// loadDump loads the list of sockets on demand. Where they are in a table it goes
+// by descriptor: their addresses are in the sockets.
 func (p *programs) loadDump() error {
 	program, other, over := "dump_sockets", "dump_socket_files", p.shared["sockets"]
-	if p.byFile {
+	if p.inTable {
 		program, other, over = other, program, nil
 	}
 	c, err := p.loadOne("dump", bpf.LoadDump, program, other)

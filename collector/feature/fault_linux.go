@@ -21,7 +21,7 @@ import (
 const unlinkNofail = "bpf_selem_unlink_nofail"
 
 const (
-	socketWalkLoss   = "the walk over sockets alone; Seer goes by every descriptor instead: " + byDescriptorLoss
+	socketWalkLoss   = "nothing but that walk: " + inTableLoss
 	socketWalkAdvice = "use Linux before 7.0, or one that fixes __bpf_sk_storage_map_seq_show"
 )
 

@@ -18,9 +18,8 @@ import (
 // that reads kernel memory.
 var tracer = []cap.Value{cap.BPF, cap.PERFMON}
 
-// byDescriptorLoss is what passes by descriptor cost and miss (socket_pass_files,
-// bpf/socket.bpf.c).
-const byDescriptorLoss = "which costs more where there are many files, and misses what connections hold that were not accepted yet or are closed"
+// inTableLoss is the price of keeping sockets in a table (bpf/tracked.bpf.h).
+const inTableLoss = "sockets are kept in a table instead, of at most 131072, and `inspect socket` does not list those without a descriptor"
 
 const newerKernel = "use a newer kernel"
 
@@ -34,7 +33,7 @@ func iteratorChecks() []check {
 		return func(*host) error { return tryIterator(kind, nil, returns(0)) }
 	}
 	return []check{
-		iterator("bpf_sk_storage_map", "5.10", nil, "nothing while iter/task_file works: passes go by descriptor, "+byDescriptorLoss, func(*host) error {
+		iterator("bpf_sk_storage_map", "5.10", nil, "nothing from Linux 6.2 on: "+inTableLoss, func(*host) error {
 			storage, err := newSocketStorage()
 			if err != nil {
 				return err
@@ -43,7 +42,7 @@ func iteratorChecks() []check {
 			return tryIterator("bpf_sk_storage_map", storage, returns(0))
 		}),
 		iterator("task", "5.8", []string{runQueue}, "", plain("task")),
-		iterator("task_file", "5.8", []string{epollReady}, "sockets opened before Seer, and all where iter/bpf_sk_storage_map does not work", plain("task_file")),
+		iterator("task_file", "5.8", []string{epollReady}, "sockets opened before Seer, and their list where iter/bpf_sk_storage_map does not work", plain("task_file")),
 		iterator("unix", "5.15", nil, "nothing yet (planned: unix sockets that no process holds)", plain("unix")),
 		iterator("bpf_map_elem", "5.9", nil, "nothing while syscall programs and bpf_loop work: epoll instances are read by them", func(*host) error {
 			m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "seer_probe", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1})

@@ -1,0 +1,86 @@
+package collector
+
+import (
+	"slices"
+	"testing"
+
+	"seer/bpf"
+	"seer/test/lab"
+)
+
+// Indices come back in the order in which sockets closed, once each.
+func TestTrackedSweep(t *testing.T) {
+	table := &trackedTable{entries: make([]bpf.SocketTrackedSocket, 8), free: make([]uint64, 8), counts: &bpf.SocketIndexCounts{High: 6}}
+	take := func(indices ...int) {
+		for _, i := range indices {
+			table.entries[i] = bpf.SocketTrackedSocket{Sk: uint64(0xffff0000 + i), Taken: 1}
+		}
+	}
+	want := func(what string, used uint64, given ...uint64) {
+		t.Helper()
+		table.sweep()
+		if got := table.free[:table.counts.Given]; !slices.Equal(got, given) || table.used() != used {
+			t.Errorf("%s: given back %v and %d in use, want %v and %d", what, got, table.used(), given, used)
+		}
+	}
+	take(0, 1, 2, 3, 4, 5)
+	want("all open", 6)
+	table.entries[4].Sk = 0
+	want("one closed", 5, 4)
+	want("once each", 5, 4)
+	table.entries[1].Stale = 1
+	table.entries[2].Sk = 0
+	want("one closed, one found gone", 3, 4, 1, 2)
+	table.counts.Retaken = 1
+	take(4)
+	want("taken again", 4, 4, 1, 2)
+	table.entries[4].Sk = 0
+	want("closed again", 3, 4, 1, 2, 4)
+}
+
+// Connections that come and go use the indices of those before.
+func TestTrackedChurn(t *testing.T) {
+	const connections, rounds = 300, 4
+	c := open(t, Config{CPUBudget: 1})
+	if !c.programs.inTable {
+		t.Skip("not supported: this kernel lets its list of sockets be walked")
+	}
+	server, client := lab.NewContainer(t, "server", lab.Options{}).Sockets(), lab.NewContainer(t, "client", lab.Options{}).Sockets()
+	owners := map[uint64]bool{}
+	for _, p := range []*lab.Sockets{server, client} {
+		id, err := c.Resolver().IDOf(p.PID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owners[uint64(id)] = true
+	}
+	taken := func() (n int) {
+		for i := range min(c.tracked.counts.High, uint64(len(c.tracked.entries))) {
+			if e := &c.tracked.entries[i]; e.Taken != 0 && owners[e.State.Owner] {
+				n++
+			}
+		}
+		return n
+	}
+	var k keep
+	start(t, c, &k)
+	l := server.Listen("tcp4", "127.0.0.1:0", connections)
+	eventually(t, "a tick", func() (bool, any) { return k.last().Seq > 0, k.last().Seq })
+	for range rounds {
+		out := client.Connect("tcp4", l.Addr, connections)
+		in := server.Accept(l, connections)
+		if got, want := taken(), 2*connections+1; got != want {
+			t.Errorf("%d entries of the table taken, want %d", got, want)
+		}
+		client.Close(out...)
+		server.Close(in...)
+		eventually(t, "indices are given back", func() (bool, any) {
+			n := taken()
+			return n == 1, n
+		})
+	}
+	// Others of the host may have been first at some of them.
+	if got, least := c.tracked.counts.Retaken, uint64((rounds-1)*connections); got < least {
+		t.Errorf("%d indices were taken again, want at least %d", got, least)
+	}
+}
