@@ -30,7 +30,7 @@ func newRootCommand() *cobra.Command {
 	root := newSimulateCommand()
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newCheckCommand(), newCalibrateCommand(), newPlotCommand())
+	root.AddCommand(newCheckCommand(), newCalibrateCommand(), newCompareCommand(), newPlotCommand())
 	return root
 }
 

@@ -44,6 +44,8 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"check"}, "which directory?", 2},
 		{[]string{"check", dir}, "1 of 1 directories", 1},
 		{[]string{"calibrate", "--from", dir}, "--out", 2},
+		{[]string{"compare", dir}, "1 directories given, want two", 2},
+		{[]string{"compare", dir, dir}, "is no campaign", 1},
 		{[]string{"plot"}, "which directory?", 2},
 		{[]string{"plot", dir, "--out", "run.jpg"}, ".png or .svg", 2},
 		{[]string{"plot", dir, "--out", "run.png"}, dir, 1},
@@ -80,6 +82,9 @@ func TestSimulate(t *testing.T) {
 	out, err = seersim(t.Context(), "calibrate", "--from", run, "--out", fitted)
 	if err != nil || !strings.Contains(out, "front-end") || !strings.Contains(out, "users: p50") {
 		t.Fatalf("calibrate: %q, %v", out, err)
+	}
+	if out, err = seersim(t.Context(), "compare", run, run); err != nil || !strings.Contains(out, "median error 0%; violations agree to 100%") {
+		t.Errorf("compare a run with itself: %q, %v", out, err)
 	}
 	if _, err := seersim(t.Context(), "--app", fitted, "--duration", "10s", "--faults", "off", "--out", filepath.Join(dir, "again"), "--check"); err != nil {
 		t.Errorf("simulate what was fitted: %v", err)

@@ -32,6 +32,8 @@ type Config struct {
 	Bed  bed.Options
 	Seer string        // the program bin/seer
 	Tick time.Duration // of its samples, default 100 ms
+	// Budget is its --cpu-budget, default [DefaultBudget].
+	Budget string
 	Load load.Config   // Connections, InFlight and Timeout count
 
 	// Progress is called every ten seconds or so, and Note with what a person
@@ -55,6 +57,11 @@ type Result struct {
 	Notes      []string
 }
 
+// DefaultBudget is what Seer may use of the host: more than where it watches
+// others' production, as a whole application shares the CPUs of one host here and
+// is to be sampled several times a tick.
+const DefaultBudget = "5%"
+
 // lead is the time between the last preparation and the zero of the campaign's
 // clock: connections have to be opened.
 const lead = 2 * time.Second
@@ -68,6 +75,9 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 	}
 	if cfg.Tick == 0 {
 		cfg.Tick = 100 * time.Millisecond
+	}
+	if cfg.Budget == "" {
+		cfg.Budget = DefaultBudget
 	}
 	if cfg.Resume {
 		// Before the application is taken up for nothing.
@@ -112,7 +122,7 @@ type run struct {
 }
 
 func (r *run) run(ctx context.Context) (_ *Result, err error) {
-	if r.seer, err = startSeer(ctx, r.bed, r.cfg.Seer, r.cfg.Tick); err != nil {
+	if r.seer, err = startSeer(ctx, r.bed, r.cfg.Seer, r.cfg.Tick, r.cfg.Budget); err != nil {
 		return nil, err
 	}
 	if err := r.open(); err != nil {
@@ -310,6 +320,7 @@ func (r *run) manifest() campaign.Manifest {
 		DurationMS: r.plan.Duration.Milliseconds(), TickMS: r.cfg.Tick.Milliseconds(),
 		Services: services, Queues: r.seer.queues,
 		Options: r.plan.Options.Strings(), Versions: versions(r.plan.App, r.cfg.Seer), Host: hostFacts(),
+		Notes: []string{"seer ran with --cpu-budget " + r.cfg.Budget},
 	}
 	for _, c := range r.bed.Containers() {
 		m.Containers = append(m.Containers, campaign.Container{Name: c.Name, Service: c.Service})

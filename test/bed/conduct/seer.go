@@ -30,7 +30,7 @@ type seer struct {
 const seerTimeout = time.Minute
 
 // startSeer starts Seer and waits until it measures.
-func startSeer(ctx context.Context, b *bed.Bed, program string, tick time.Duration) (*seer, error) {
+func startSeer(ctx context.Context, b *bed.Bed, program string, tick time.Duration, budget string) (*seer, error) {
 	s := &seer{db: filepath.Join(b.Data, "seer-db")}
 	socket, log := filepath.Join(b.Data, "seer.sock"), filepath.Join(b.Data, "seer.log")
 	out, err := os.Create(log)
@@ -38,7 +38,7 @@ func startSeer(ctx context.Context, b *bed.Bed, program string, tick time.Durati
 		return nil, err
 	}
 	defer out.Close()
-	cmd := exec.Command(program, "run", "--db", s.db, "--socket", socket, "--tick", tick.String(), "--config", os.DevNull)
+	cmd := exec.Command(program, "run", "--db", s.db, "--socket", socket, "--tick", tick.String(), "--cpu-budget", budget, "--config", os.DevNull)
 	cmd.Stdout, cmd.Stderr = out, out
 	if s.job, err = b.RunOnHost(ctx, "seer", host.Limits{}, cmd); err != nil {
 		return nil, err

@@ -77,6 +77,7 @@ Interrupted or killed, it leaves an unfinished campaign. The same command with
 	f.BoolVar(&cfg.Resume, "resume", false, "go on with the unfinished campaign in --out")
 	f.StringVar(&cfg.Seer, "seer", defaultSeer(), "the `PROGRAM` seer")
 	f.DurationVar(&cfg.Tick, "tick", 100*time.Millisecond, "length of one sample")
+	f.StringVar(&cfg.Budget, "cpu-budget", conduct.DefaultBudget, "Seer's `SHARE` of the host's CPUs")
 	f.Float64Var(&cfg.Plan.Rate, "rate", 0, "requests per `SECOND` (default the application's nominal load)")
 	f.StringVar(&shape, "shape", string(campaign.ShapeConstant), "of the load: constant, diurnal or spiky")
 	f.StringVar(&mix, "mix", "", "weights of causes or classes, such as `application=2,disk=1` (default the paper's)")
