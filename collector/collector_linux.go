@@ -114,9 +114,9 @@ const longestVisit = 25 * time.Millisecond
 // How often a family runs, in socket passes: what changes slowly, or costs
 // much, is looked at less often. All run once per tick at least.
 const (
-	epollEvery = 3
-	taskEvery  = 10
-	nicEvery   = 5
+	epollEvery = 6
+	taskEvery  = 20
+	nicEvery   = 10
 )
 
 // loadFamilies loads everything but sockets; each may fail by itself.

@@ -11,7 +11,7 @@ import (
 // Config says how to trace a host. The zero value works.
 type Config struct {
 	Tick      time.Duration // one sample; default 100 ms, 10 ms to 10 s
-	PassHz    float64       // socket passes per second the budget may lower; default 100
+	PassHz    float64       // socket passes per second the budget may lower; default 200
 	CPUBudget float64       // share of the host's CPU, 0..1; default 0.005, see [Config.budgetShare]
 	GroupBy   container.GroupBy
 	Exact     bool                // count every request with request hooks (DESIGN.md section 3.2)
@@ -26,7 +26,7 @@ const (
 	DefaultTick      = 100 * time.Millisecond
 	MinTick          = 10 * time.Millisecond
 	MaxTick          = 10 * time.Second
-	DefaultPassHz    = 100
+	DefaultPassHz    = 200
 	MinPassHz        = 10
 	DefaultCPUBudget = 0.005
 	minCoreShare     = 0.01 // the budget is never less than this much of one core

@@ -55,6 +55,9 @@ func trace(t *testing.T, cfg collector.Config) *tracer {
 		// machine does: the budget would lower the pass rate.
 		cfg.CPUBudget = 1
 	}
+	if cfg.PassHz == 0 {
+		cfg.PassHz = 100 // enough, and an emulated processor has other things to do
+	}
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	c, err := collector.New(cfg)
 	if err != nil {
