@@ -439,9 +439,9 @@ static long visit_tracked(__u32 i, __u32 *first)
 		return 0;
 	sk = bpf_rdonly_cast((void *)entry->sk, bpf_core_type_id_kernel(struct sock));
 	/* The end of a TCP socket takes it off the table, that of a unix socket is
-	 * seen here. */
+	 * seen here, and that of a TCP socket whose end nobody was told of. */
 	if (sk->__sk_common.skc_cookie.counter != entry->cookie ||
-	    (entry->state.role == ROLE_UNIX && !sk->sk_socket)) {
+	    ((entry->state.role == ROLE_UNIX || sk->__sk_common.skc_state == TCP_CLOSE) && !sk->sk_socket)) {
 		entry->stale = 1;
 		return 0;
 	}

@@ -50,8 +50,3 @@ func (t *trackedTable) sweep() {
 	}
 	atomic.StoreUint64(&t.counts.Given, given)
 }
-
-// used is how many sockets are in the table, those that have closed included.
-func (t *trackedTable) used() uint64 {
-	return atomic.LoadUint64(&t.counts.High) - (t.counts.Given - atomic.LoadUint64(&t.counts.Retaken))
-}

@@ -21,7 +21,7 @@ import (
 const unlinkNofail = "bpf_selem_unlink_nofail"
 
 const (
-	socketWalkLoss   = "nothing but that walk: " + inTableLoss
+	socketWalkLoss   = "sockets: Seer does not take that walk"
 	socketWalkAdvice = "use Linux before 7.0, or one that fixes __bpf_sk_storage_map_seq_show"
 )
 

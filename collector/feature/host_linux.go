@@ -116,6 +116,13 @@ func Probe(ctx context.Context, opts Options) (*Report, error) {
 			}
 		}
 	}
+	if tables := report.Item(nameTables); tables.Verdict == Works {
+		for _, name := range []string{"iter/bpf_sk_storage_map", "iter/bpf_map_elem", nameSocketWalk} {
+			if item := report.Item(name); item.Verdict != Works {
+				item.CoveredBy = nameTables
+			}
+		}
+	}
 	report.conclude()
 	return report, nil
 }

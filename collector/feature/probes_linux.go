@@ -18,9 +18,6 @@ import (
 // that reads kernel memory.
 var tracer = []cap.Value{cap.BPF, cap.PERFMON}
 
-// inTableLoss is the price of keeping sockets in a table (bpf/tracked.bpf.h).
-const inTableLoss = "sockets are kept in a table instead, of at most 131072, and `inspect socket` does not list those without a descriptor"
-
 const newerKernel = "use a newer kernel"
 
 func iteratorChecks() []check {
@@ -33,7 +30,7 @@ func iteratorChecks() []check {
 		return func(*host) error { return tryIterator(kind, nil, returns(0)) }
 	}
 	return []check{
-		iterator("bpf_sk_storage_map", "5.10", nil, "nothing from Linux 6.2 on: "+inTableLoss, func(*host) error {
+		iterator("bpf_sk_storage_map", "5.10", socketQueues, "", func(*host) error {
 			storage, err := newSocketStorage()
 			if err != nil {
 				return err
@@ -44,7 +41,7 @@ func iteratorChecks() []check {
 		iterator("task", "5.8", []string{runQueue}, "", plain("task")),
 		iterator("task_file", "5.8", []string{epollReady}, "sockets opened before Seer, and their list where iter/bpf_sk_storage_map does not work", plain("task_file")),
 		iterator("unix", "5.15", nil, "nothing yet (planned: unix sockets that no process holds)", plain("unix")),
-		iterator("bpf_map_elem", "5.9", nil, "nothing while syscall programs and bpf_loop work: epoll instances are read by them", func(*host) error {
+		iterator("bpf_map_elem", "5.9", []string{epollReady}, "", func(*host) error {
 			m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "seer_probe", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 			if err != nil {
 				return fmt.Errorf("create map: %w", err)
@@ -86,11 +83,13 @@ func bpfChecks() []check {
 			advice: newerKernel + " (Linux 5.5 has it)", probe: probeMmapable},
 		{group: GroupBPF, name: "batch map operations", loss: "cheap reads of large maps: passes cost more", needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.6 has it)", probe: probeBatch},
-		{group: GroupBPF, name: "syscall programs", loss: "nothing while iter/bpf_map_elem works", needs: tracer,
+		{group: GroupBPF, name: "syscall programs", loss: nameTables, needs: tracer,
 			advice: newerKernel + " (Linux 5.14 has it)", probe: probeSyscallProgram},
-		{group: GroupBPF, name: "bpf_loop", loss: "nothing while iter/bpf_map_elem works", needs: tracer,
+		{group: GroupBPF, name: "bpf_loop", loss: nameTables, needs: tracer,
 			advice: newerKernel + " (Linux 5.17 has it)",
 			probe:  func(*host) error { return features.HaveProgramHelper(ebpf.Syscall, asm.FnLoop) }},
+		{group: GroupBPF, name: nameTables, loss: "nothing while iterators over maps work", needs: tracer,
+			advice: newerKernel + " (Linux 6.2 has it)", probe: probeTables},
 		{group: GroupBPF, name: "bpf_timer", loss: "nothing yet (planned: sampling from inside the kernel)", needs: tracer,
 			advice: newerKernel + " (Linux 5.15 has it)", probe: probeTimer},
 		{group: GroupBPF, name: "bpf run time statistics", needs: []cap.Value{cap.SYS_ADMIN},
@@ -197,6 +196,39 @@ func probeSyscallProgram(*host) error {
 		return fmt.Errorf("run: returned %d, want 7", got)
 	}
 	return nil
+}
+
+// probeTables asks for what walks tables of sockets and epoll instances where
+// iterators over maps are refused or faulty (bpf/tracked.bpf.h): a syscall program
+// that may take from a stack, and a typed look at an address.
+func probeTables(h *host) error {
+	types, err := h.types()
+	if err != nil {
+		return err
+	}
+	const cast = "bpf_rdonly_cast"
+	switch has, err := hasFunction(types, cast); {
+	case err != nil:
+		return err
+	case !has:
+		return fmt.Errorf("%w: no function %s", ebpf.ErrNotSupported, cast)
+	}
+	stack, err := ebpf.NewMap(&ebpf.MapSpec{Name: "seer_probe", Type: ebpf.Stack, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("create map: %w", err)
+	}
+	defer stack.Close()
+	prog, err := load(ebpf.ProgramSpec{Type: ebpf.Syscall, Flags: sleepable, Instructions: append(asm.Instructions{
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.LoadMapPtr(asm.R1, stack.FD()),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.FnMapPopElem.Call(),
+	}, returns(0)...)})
+	if err != nil {
+		return err
+	}
+	return prog.Close()
 }
 
 // sleepable is BPF_F_SLEEPABLE (include/uapi/linux/bpf.h), which syscall

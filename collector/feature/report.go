@@ -62,6 +62,9 @@ var socketQueues = []string{synQueue, acceptBacklog, receiveQueue, outstanding, 
 // nameSocketWalk is the item for a fault of the kernel in the walk over sockets.
 const nameSocketWalk = "safe socket walk"
 
+// nameTables is the item for what does without iterators over maps.
+const nameTables = "tables on demand"
+
 // ErrCannotRun is wrapped by the error of Report.Err.
 var ErrCannotRun = errors.New("seer cannot run here")
 

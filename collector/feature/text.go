@@ -117,8 +117,8 @@ func (r *Report) writeSummary(b *strings.Builder) {
 	if slices.ContainsFunc(r.Items, func(i Item) bool { return i.Advice == adviceAsk }) {
 		wrap(b, "  do:      ", adviceAsk+" what could not be found out for want of a capability")
 	}
-	if i := r.Item(nameSocketWalk); i != nil && i.Verdict == Missing {
-		wrap(b, "  warning: ", "this kernel has a fault that Seer keeps away from: see "+nameSocketWalk)
+	if i := r.Item(nameSocketWalk); i != nil && !i.harmless() && i.Verdict == Missing {
+		wrap(b, "  warning: ", "this kernel has a fault that Seer cannot keep away from: see "+nameSocketWalk)
 	}
 	if r.CanRun {
 		wrap(b, "  result:  ", "Seer can run here")
