@@ -34,7 +34,7 @@ type Config struct {
 	Tick time.Duration // of its samples, default 100 ms
 	// Budget is its --cpu-budget, default [DefaultBudget].
 	Budget string
-	Load load.Config   // Connections, InFlight and Timeout count
+	Load   load.Config // Connections, InFlight and Timeout count
 
 	// Progress is called every ten seconds or so, and Note with what a person
 	// who watches should know. Calls do not overlap.
