@@ -55,11 +55,11 @@ FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); 
 bench: bench-tracedb bench-passive bench-overhead bench-sim ## all benchmarks: an hour, with nothing beside them
 
 .PHONY: bench-overhead
-bench-overhead: ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
+bench-overhead: build ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
 	test/install bench
 	mkdir -p bin
 	go build -o bin/overhead ./test/bench/overhead
-	{ $(SUDO) bin/overhead $(ARGS); $(SUDO) bin/overhead -scale; $(SUDO) bin/overhead -events; } | $(FIGURES)
+	{ $(SUDO) bin/overhead $(ARGS); $(SUDO) bin/overhead -scale -seer bin/seer; $(SUDO) bin/overhead -events; } | $(FIGURES)
 
 .PHONY: bench-passive
 bench-passive: ## how right passive mode is, against a server that counts for itself

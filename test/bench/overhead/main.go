@@ -58,6 +58,7 @@ func main() {
 		flag.Uint64Var(&o.seed, "seed", 1, "of the order of the arms and of the bootstrap")
 		scale := flag.Bool("scale", false, "measure the tracer itself by number of sockets instead")
 		sockets := flag.String("sockets", "1000,10000,20000,50000", "numbers of sockets for -scale, rising")
+		seer := flag.String("seer", "", "the program seer, whose memory -scale measures as well")
 		events := flag.Bool("events", false, "measure what one run of a request hook takes instead")
 		flag.Parse()
 		o.targets, o.arms = strings.Split(*targets, ","), strings.Split(*arms, ",")
@@ -66,7 +67,7 @@ func main() {
 			return
 		}
 		if *scale {
-			measureScale(t, sizes(t, *sockets))
+			measureScale(t, sizes(t, *sockets), *seer)
 			return
 		}
 		run(t, o)

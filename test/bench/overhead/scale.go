@@ -15,8 +15,9 @@ import (
 
 // measureScale measures what the tracer itself uses, by number of sockets:
 // the CPU time per socket visited with a budget that never limits, and with the
-// default budget what is used of it and what was given up.
-func measureScale(t lab.TB, sizes []int) {
+// default budget what is used of it and what was given up. With a program seer it
+// measures the memory of that, too.
+func measureScale(t lab.TB, sizes []int, seer string) {
 	var figures []string
 	figure := func(format string, args ...any) { figures = append(figures, "BENCH "+fmt.Sprintf(format, args...)) }
 	tracer := lab.NewContainer(t, "tracer", lab.Options{})
@@ -36,6 +37,11 @@ func measureScale(t lab.TB, sizes []int) {
 		figure("budget_used_%d %.4g %%", n, used)
 		figure("rss_%d %.4g MB", n, mb(limited.rss))
 		figure("rss_peak_%d %.4g MB", n, mb(limited.peak))
+		if seer != "" {
+			now, highest := wholeMemory(t, seer)
+			figure("seer_rss_%d %.4g MB", n, mb(now))
+			figure("seer_rss_peak_%d %.4g MB", n, mb(highest))
+		}
 	}
 	fmt.Println(strings.Join(figures, "\n"))
 }

@@ -54,7 +54,7 @@ func tracerWorkload(w *lab.Worker) error {
 				Passes: running.passes.Load(), Sockets: running.sockets.Load(),
 			}
 			var err error
-			r.RSSBytes, r.HWMBytes, err = memory()
+			r.RSSBytes, r.HWMBytes, err = memory(os.Getpid())
 			return r, err
 		}),
 	})
@@ -110,9 +110,9 @@ func (r *running) end() error {
 	return err
 }
 
-// memory reads this process's resident set, now and at its highest.
-func memory() (now, highest int64, err error) {
-	text, err := os.ReadFile("/proc/self/status")
+// memory reads a process's resident set, now and at its highest.
+func memory(pid int) (now, highest int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, 0, err
 	}
