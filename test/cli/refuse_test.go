@@ -238,8 +238,8 @@ func TestNothingMatched(t *testing.T) {
 			}
 		}
 	}
-	r := i.inspect("-j", "edge")
-	r.wantError(t, exitKernel, "edge", "request tracing")
+	r := i.inspect("-j", "request")
+	r.wantError(t, exitKernel, "request", "request tracing")
 	lab.Wait(t, "something to be recorded", func() (bool, string) {
 		r := seer(t, "export", "--db", i.db, "--out", "-")
 		return r.code == exitOK, r.String()

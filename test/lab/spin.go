@@ -90,7 +90,7 @@ func spinWorkload(w *Worker) error {
 	}
 	// The command loop needs a P of its own beside the spinning threads.
 	runtime.GOMAXPROCS(args.Threads + 1)
-	tids := make(chan int)
+	tids, ready := make(chan int), make(chan struct{})
 	for range args.Threads {
 		go func() {
 			runtime.LockOSThread()
@@ -103,6 +103,7 @@ func spinWorkload(w *Worker) error {
 				}
 			}
 			tids <- unix.Gettid()
+			<-ready // all have said so: none waits for a P behind those that spin
 			for {
 			}
 		}()
@@ -111,6 +112,7 @@ func spinWorkload(w *Worker) error {
 	for i := range all {
 		all[i] = <-tids
 	}
+	close(ready)
 	return w.Serve(map[string]Handler{
 		"threads": Handle(func(any) ([]int, error) { return all, nil }),
 	})
