@@ -103,14 +103,14 @@ func TestServiceTruth(t *testing.T) {
 func TestOpenLoop(t *testing.T) {
 	c := NewContainer(t, "open", Options{})
 	s := c.Service(ServiceConfig{Network: "tcp4", Addr: "127.0.0.1:0", Time: 5 * time.Millisecond, Exp: true, Seed: 1})
-	const rate = 400
+	const rate = 100 // which an emulated processor can keep
 	l := c.Load(LoadConfig{Network: "tcp4", Addr: s.Addr, Conns: 64, Rate: rate, Seed: 3})
 	start := time.Now()
-	after(t, 1500*time.Millisecond)
+	after(t, 3*time.Second)
 	end := time.Now()
 	got := float64(l.Truth([]time.Time{start, end})[0].Begun) / end.Sub(start).Seconds()
-	// 600 Poisson arrivals scatter by 4 % (one deviation).
-	if got < .8*rate || got > 1.2*rate {
+	// 300 Poisson arrivals scatter by 6 % (one deviation).
+	if got < .7*rate || got > 1.3*rate {
 		t.Errorf("open loop began %.0f requests a second, want %d", got, rate)
 	}
 }
