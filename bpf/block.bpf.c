@@ -133,7 +133,7 @@ static __always_inline void look_after(__u64 key, __u64 now)
 	*recent = key;
 	request = bpf_map_lookup_elem(&block_requests, &before);
 	if (!request || before == key || now - request->issued_ns < SETTLED_NS ||
-	    BPF_CORE_READ((struct request *)before, state) == MQ_RQ_IN_FLIGHT)
+	    BPF_CORE_READ((struct request *)before, state) != MQ_RQ_IDLE)
 		return;
 	count_loss(LOSS_BLOCK_UNSEEN);
 	finish(before);

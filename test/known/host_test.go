@@ -120,9 +120,9 @@ func TestBlockIO(t *testing.T) {
 	}
 	if ownDevice {
 		// A disk of our own: its sum is the same, but for the time between the
-		// making of a request and its issue.
+		// making of a request and its issue, which is long where it is emulated.
 		byDisk := (toDisk.Weighted - fromDisk.Weighted).Seconds() / toDisk.At.Sub(fromDisk.At).Seconds()
-		if got < .6*byDisk || got > 1.2*byDisk {
+		if got < .4*byDisk || got > 1.2*byDisk {
 			t.Errorf("block_io(%s) = mean %.2f, /proc/diskstats says %.2f", disk.Name, got, byDisk)
 		}
 	}
