@@ -19,8 +19,7 @@ const (
 	maxQuietEvery  = 16
 	maxSubsetCount = 64
 	relaxMargin    = 1.3 // something is taken back only if it then fits with this much to spare
-	minStep        = 0.5 // one decision changes the pass rate by no more than these factors
-	maxStep        = 1.5
+	firstHz        = 20  // passes a second until the first second has shown what they cost
 )
 
 // spending is what was measured since the last decision, in CPU time.

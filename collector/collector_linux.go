@@ -94,7 +94,11 @@ func New(cfg Config) (_ *Collector, err error) {
 	}
 	c.assembler = newAssembler(c.slots, c.resolver, cfg.GroupBy)
 	c.wanted = pace{Exact: cfg.Exact, PassHz: cfg.PassHz, QuietEvery: 1, SubsetCount: 1}
-	c.setPace(c.wanted)
+	first := c.wanted
+	if cfg.CPUBudget < 1 {
+		first.PassHz = min(first.PassHz, firstHz)
+	}
+	c.setPace(first)
 	c.follow(c.resolver.Choice())
 
 	c.loadFamilies()
