@@ -3,9 +3,6 @@ package collector
 import (
 	"runtime"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"seer/bpf"
 )
@@ -96,22 +93,4 @@ func (f *family) walk(m *memory) (done bool, err error) {
 			return done, err
 		}
 	}
-}
-
-// monotonic is the clock that the programs read with bpf_ktime_get_ns. Go's
-// own monotonic time is the same clock, read without a system call.
-func monotonic() int64 { return monotonicBase + time.Since(monotonicTime).Nanoseconds() }
-
-var monotonicTime = time.Now()
-var monotonicBase = clock(unix.CLOCK_MONOTONIC)
-
-func threadCPU() time.Duration { return time.Duration(clock(unix.CLOCK_THREAD_CPUTIME_ID)) }
-
-func processCPU() time.Duration { return time.Duration(clock(unix.CLOCK_PROCESS_CPUTIME_ID)) }
-
-// clock does not fail for clocks that exist, and does not tell Go's scheduler.
-func clock(id uintptr) int64 {
-	var ts unix.Timespec
-	_, _, _ = unix.RawSyscall(unix.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&ts)), 0)
-	return ts.Nano()
 }
