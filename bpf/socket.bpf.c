@@ -456,7 +456,7 @@ SEC("syscall")
 int socket_pass_table(void *unused)
 {
 	struct control *ctl = control();
-	__u32 zero = 0, first;
+	__u32 zero = 0, first, high;
 	struct index_counts *counts = bpf_map_lookup_elem(&tracked_counts, &zero);
 
 	if (!ctl || !counts)
@@ -466,10 +466,13 @@ int socket_pass_table(void *unused)
 		table_next = 0;
 	}
 	first = table_next;
-	if (first >= counts->high || counts->high > TRACKED_MAX)
+	high = counts->high;
+	if (high > TRACKED_MAX)
+		high = TRACKED_MAX; /* full, and take_index() has not yet taken that back */
+	if (first >= high)
 		return 0;
 	/* The last one of a read that ends was the last of all: no more. */
-	return bpf_loop(counts->high - first, visit_tracked, &first, 0) < counts->high - first;
+	return bpf_loop(high - first, visit_tracked, &first, 0) < high - first;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -84,6 +84,8 @@ static __always_inline int take_index(void)
 		if (__sync_val_compare_and_swap(&counts->retaken, retaken, retaken + 1) == retaken)
 			return index;
 	}
+	if (*(volatile __u64 *)&counts->high >= TRACKED_MAX)
+		return -1;
 	index = __sync_fetch_and_add(&counts->high, 1);
 	if (index < TRACKED_MAX)
 		return index;

@@ -41,6 +41,7 @@ type pastCell struct {
 	depth     float64
 	mean, max float64
 	limit     float64
+	began     uint64 // the last whole pass, CLOCK_MONOTONIC, ns
 	counts
 	at   uint64 // when the counts were read, CLOCK_MONOTONIC, ns
 	wait uint64
@@ -84,6 +85,7 @@ type span struct {
 	end     uint64
 	passes  [NumQueues]int
 	pass    [NumQueues]uint64
+	began   [NumQueues]uint64 // the last whole pass, CLOCK_MONOTONIC, ns
 	valid   [NumQueues]bool
 }
 
@@ -192,6 +194,12 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 	arrivals, departures := now.arrivals, now.departures
 
 	out.Valid = true
+	// What passes count comes at once with a pass, however many ticks ago the
+	// last one was.
+	covered := sp.seconds
+	if past.began != 0 && sp.began[q] > past.began && q != QueueAcceptBacklog {
+		covered = float64(sp.began[q]-past.began) / 1e9
+	}
 	switch n := sp.passes[q]; {
 	case n > 0:
 		if cell.Pass == sp.pass[q] {
@@ -221,8 +229,9 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 		out.Max = max(out.Mean, out.Depth, past.depth)
 	case QueueRun:
 		// The growth of run delay is the area under the depth curve.
-		waited := float64(wait - past.wait)
-		out.Mean = waited / float64(sp.end-sp.start)
+		if sp.passes[q] > 0 {
+			out.Mean = float64(wait-past.wait) / (covered * 1e9)
+		}
 		out.Arrivals = max(0, out.Departures+out.Depth-past.depth)
 		out.Max = max(out.Max, out.Mean)
 	default:
@@ -235,12 +244,12 @@ func readCell(out *Cell, cell *bpf.SocketQueueCell, past *pastCell, q Queue, sp 
 		}
 	}
 	if out.Departures > 0 {
-		out.Wait = littleWait(out.Mean, sp.seconds, out.Departures)
+		out.Wait = littleWait(out.Mean, covered, out.Departures)
 		if q == QueueBlockIO {
 			out.Wait = time.Duration(float64(wait-past.wait) / out.Departures) // measured
 		}
 	}
-	*past = pastCell{total: total, depth: out.Depth, mean: out.Mean, max: out.Max, limit: out.Limit, counts: now, at: at, wait: wait}
+	*past = pastCell{total: total, depth: out.Depth, mean: out.Mean, max: out.Max, limit: out.Limit, began: sp.began[q], counts: now, at: at, wait: wait}
 }
 
 // shareBacklog gives each container its part of the host's receive backlog, by

@@ -11,7 +11,7 @@ type pace struct {
 	Exact       bool    // 1. request hooks
 	PassHz      float64 // 2. socket passes per second, wanted rate down to MinPassHz
 	QuietEvery  uint32  // 3. sockets that were quiet are read every n-th pass
-	SubsetCount uint32  // 4. one visit in n takes a pass, at the lowest rate
+	SubsetCount uint32  // 4. one visit in n takes a pass, of all families, at the lowest rate
 }
 
 // Bounds of a pace, and what makes it change.
@@ -26,9 +26,10 @@ const (
 type spending struct {
 	Wall    time.Duration
 	CPUs    int
-	Visits  int           // to sockets: one in SubsetCount takes a pass
+	Visits  int           // one in SubsetCount takes a pass
 	Sockets time.Duration // in socket passes
-	Others  time.Duration // in every other family's passes and discovery
+	Walks   time.Duration // in the other families' passes, which keep the sockets' beat
+	Others  time.Duration // in discovery
 	Process time.Duration // of Seer's process outside passes
 	Hooks   time.Duration // in event-driven programs other than request hooks
 	Exact   time.Duration // in request hooks
@@ -43,7 +44,7 @@ func (s spending) share(d time.Duration) float64 {
 
 // total is the share of the host's CPU that Seer used.
 func (s spending) total() float64 {
-	return s.share(s.Sockets + s.Others + s.Process + s.Hooks + s.Exact)
+	return s.share(s.Sockets + s.Walks + s.Others + s.Process + s.Hooks + s.Exact)
 }
 
 // nextPace decides how to go on. budget is a share of the host's CPU; wanted
@@ -62,7 +63,7 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 		next.Exact = false
 		return next // measure again without it before giving up more
 	}
-	spent := s.share(s.Sockets + s.Others + s.Process)
+	spent := s.share(s.Sockets + s.Walks + s.Others + s.Process)
 	if s.Visits == 0 || spent <= 0 {
 		return next
 	}
@@ -73,7 +74,7 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	// A cheaper pass helps only where passes are what costs. They may always
 	// have a quarter of the budget: a Seer that spends it all on itself and
 	// does not look is of no use.
-	guaranteed, passes := budget/4, s.share(s.Sockets)
+	guaranteed, passes := budget/4, s.share(s.Sockets+s.Walks)
 	dear := affordable < floor && passes > guaranteed
 	plenty := affordable > 2*relaxMargin*floor || 2*relaxMargin*passes < guaranteed
 	switch {

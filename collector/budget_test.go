@@ -82,7 +82,7 @@ func (h host) second(p pace, carry *float64) spending {
 	pass := float64(h.fixed) + (active+quiet)*float64(h.perSocket) + (float64(h.sockets)-active-quiet)*float64(h.perSkipped)
 	s := spending{Wall: time.Second, CPUs: 2, Visits: passes, Sockets: time.Duration(float64(passes) * pass), Hooks: h.hooks}
 	perPass := time.Duration(passes) * h.perPass
-	s.Others, s.Process = perPass/2, perPass-perPass/2+h.constant
+	s.Walks, s.Process = perPass/2/time.Duration(p.SubsetCount), perPass-perPass/2+h.constant
 	if p.Exact {
 		s.Exact = h.exact
 	}

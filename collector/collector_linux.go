@@ -40,7 +40,8 @@ type Collector struct {
 	nic                           Probe
 
 	ledger ledger
-	rested uint32 // visits to sockets since one began a pass
+	rested uint32 // visits since one began a pass
+	due    due
 	pace   atomic.Pointer[pace]
 	wanted pace
 

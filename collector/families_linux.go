@@ -23,14 +23,15 @@ type family struct {
 	passes  int           // finished since the last tick
 	spread  bool          // the last pass took more than one visit
 
-	pass     uint64
-	began    int64 // of the current pass, CLOCK_MONOTONIC, ns
-	last     time.Time
-	took     time.Duration // CPU time of the last pass
-	cpu      time.Duration // CPU time of all passes
-	before   uint64        // objects visited before the current pass
-	visited  uint64        // by the last pass
-	failures int           // in a row
+	pass      uint64
+	began     int64 // of the current pass, CLOCK_MONOTONIC, ns
+	last      time.Time
+	lastBegan int64         // the last finished pass, CLOCK_MONOTONIC, ns
+	took      time.Duration // CPU time of the last pass
+	cpu       time.Duration // CPU time of all passes
+	before    uint64        // objects visited before the current pass
+	visited   uint64        // by the last pass
+	failures  int           // in a row
 }
 
 // maxFailures in a row turn a family off: its queues become invalid, and say
@@ -68,6 +69,7 @@ func (f *family) visit(m *memory) error {
 		if done {
 			f.passes++
 			f.last = time.Now()
+			f.lastBegan = f.began
 			f.visited = m.families[f.id].Visited - f.before
 		}
 		return nil

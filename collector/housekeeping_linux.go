@@ -24,10 +24,11 @@ const (
 // ledger is what the sampler spent, in nanoseconds of CPU time; housekeeping
 // takes the differences.
 type ledger struct {
-	visits  atomic.Uint64 // due to sockets, by the pass rate
-	passes  atomic.Uint64 // over sockets, begun by these
+	visits  atomic.Uint64 // due by the pass rate
+	passes  atomic.Uint64 // begun by these
 	sockets atomic.Int64
-	others  atomic.Int64
+	walks   atomic.Int64 // the other families' passes
+	others  atomic.Int64 // discovery
 }
 
 // keeper is housekeeping's own state.
@@ -37,6 +38,7 @@ type keeper struct {
 	visits  uint64
 	passes  uint64
 	sockets int64
+	walks   int64
 	others  int64
 	hooks   hooks
 	exact   exactRetry
@@ -151,19 +153,21 @@ func (c *Collector) judgeable(k *keeper) bool {
 func (c *Collector) spend(k *keeper) spending {
 	now, process := time.Now(), processCPU()
 	visits, passes := c.ledger.visits.Load(), c.ledger.passes.Load()
-	sockets, others := c.ledger.sockets.Load(), c.ledger.others.Load()
+	sockets, walks, others := c.ledger.sockets.Load(), c.ledger.walks.Load(), c.ledger.others.Load()
 	s := spending{
 		Wall:    now.Sub(k.last),
 		CPUs:    runtime.NumCPU(),
 		Visits:  int(visits - k.visits),
 		Sockets: time.Duration(sockets - k.sockets),
+		Walks:   time.Duration(walks - k.walks),
 		Others:  time.Duration(others - k.others),
 	}
-	s.Process = max(0, process-k.process-s.Sockets-s.Others)
+	s.Process = max(0, process-k.process-s.Sockets-s.Walks-s.Others)
 	if n := passes - k.passes; n > 0 {
 		// Where passes are rare, their number here is off by up to one.
 		due := float64(s.Visits) / float64(c.pace.Load().SubsetCount)
 		s.Sockets = time.Duration(float64(s.Sockets) * due / float64(n))
+		s.Walks = time.Duration(float64(s.Walks) * due / float64(n))
 	}
 	k.hooks.read(c, s.Wall)
 	for id, h := range k.hooks {
@@ -173,7 +177,7 @@ func (c *Collector) spend(k *keeper) spending {
 			s.Hooks += h.spent
 		}
 	}
-	k.last, k.process, k.visits, k.passes, k.sockets, k.others = now, process, visits, passes, sockets, others
+	k.last, k.process, k.visits, k.passes, k.sockets, k.walks, k.others = now, process, visits, passes, sockets, walks, others
 	return s
 }
 
@@ -228,7 +232,7 @@ func (c *Collector) publish(k *keeper, s spending, health []Probe, losses []Loss
 	cost := Cost{
 		BudgetShare:   c.cfg.budgetShare(s.CPUs),
 		UsedShare:     s.total(),
-		SamplerShare:  s.share(s.Sockets + s.Others),
+		SamplerShare:  s.share(s.Sockets + s.Walks + s.Others),
 		ProgramShare:  s.share(s.Hooks + s.Exact),
 		ProcessShare:  s.share(s.Process),
 		RSSBytes:      residentBytes(),

@@ -64,35 +64,38 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 	}
 }
 
-// visitSockets takes a pass, unless the budget does not pay for one at each
-// visit even at the lowest rate: then one visit in SubsetCount does. What the
-// last pass found stands until the next.
-func (c *Collector) visitSockets() {
-	c.ledger.visits.Add(1)
-	if !c.socket.run.walking {
-		if c.rested++; c.rested < c.pace.Load().SubsetCount {
-			return
-		}
-		c.rested = 0
-		c.ledger.passes.Add(1)
-	}
-	c.visit(c.socket)
-}
+// due says what is to be visited as soon as the budget pays for it.
+type due struct{ task, epoll bool }
 
-// takePass visits what is due in pass i of n.
+// takePass visits what is due in pass i of n, unless the budget does not pay for
+// that at each pass even at the lowest rate: then one pass in SubsetCount is
+// taken. What the last one found stands until the next.
 func (c *Collector) takePass(i, n int) {
 	last := i == n-1
-	// The scheduler's clock is read from this thread's wake-up: first.
-	if last || i%taskEvery == taskEvery-1 {
-		c.visit(c.task)
-	}
-	c.visitSockets()
-	if last || i%epollEvery == epollEvery-1 {
-		c.visit(c.epoll)
-	}
+	c.due.task = c.due.task || last || i%taskEvery == taskEvery-1
+	c.due.epoll = c.due.epoll || last || i%epollEvery == epollEvery-1
 	if last || i%nicEvery == nicEvery-1 {
 		c.readBacklog()
 	}
+	c.ledger.visits.Add(1)
+	if c.socket.run.walking {
+		c.visit(c.socket) // goes on with its pass
+		return
+	}
+	if c.rested++; c.rested < c.pace.Load().SubsetCount {
+		return
+	}
+	c.rested = 0
+	c.ledger.passes.Add(1)
+	// The scheduler's clock is read from this thread's wake-up: first.
+	if c.due.task {
+		c.visit(c.task)
+	}
+	c.visit(c.socket)
+	if c.due.epoll {
+		c.visit(c.epoll)
+	}
+	c.due = due{}
 }
 
 func (c *Collector) visit(f *family) {
@@ -102,7 +105,7 @@ func (c *Collector) visit(f *family) {
 	if f == c.socket {
 		c.ledger.sockets.Add(int64(f.cpu - before))
 	} else {
-		c.ledger.others.Add(int64(f.cpu - before))
+		c.ledger.walks.Add(int64(f.cpu - before))
 	}
 	if wasOn && f.state != ProbeOn {
 		c.log.Warn("queue off", "probe", f.name, "err", err)
@@ -139,6 +142,7 @@ func (c *Collector) describe(sp *span, start, end int64) {
 		for _, q := range f.queues {
 			sp.passes[q] = f.passes
 			sp.pass[q] = f.pass
+			sp.began[q] = uint64(f.lastBegan)
 			sp.valid[q] = f.state == ProbeOn && (f.passes > 0 || f.failures == 0 && !f.last.IsZero())
 		}
 	}

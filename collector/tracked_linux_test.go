@@ -2,6 +2,7 @@ package collector
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"seer/bpf"
@@ -84,4 +85,65 @@ func TestTrackedChurn(t *testing.T) {
 	if got, least := c.tracked.counts.Retaken, uint64((rounds-1)*connections); got < least {
 		t.Errorf("%d indices were taken again, want at least %d", got, least)
 	}
+}
+
+// A full table drops sockets, counts them, and is walked all the same; what is
+// freed is used again.
+func TestTrackedFull(t *testing.T) {
+	const connections = 10
+	c := open(t, Config{CPUBudget: 1})
+	if !c.programs.inTable {
+		t.Skip("not supported: this kernel lets its list of sockets be walked")
+	}
+	server, client := lab.NewContainer(t, "server", lab.Options{}).Sockets(), lab.NewContainer(t, "client", lab.Options{}).Sockets()
+	var k keep
+	start(t, c, &k)
+	l := server.Listen("tcp4", "127.0.0.1:0", connections)
+	sockets := func(p *lab.Sockets) int {
+		id, err := c.Resolver().IDOf(p.PID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range k.last().Rows {
+			if row.Container.ID == id {
+				return row.Sockets
+			}
+		}
+		return 0
+	}
+	full := func() uint64 {
+		losses := c.Losses()
+		return losses[slices.IndexFunc(losses, func(l Loss) bool { return l.Reason == "sockets_full" })].Count
+	}
+	client.Connect("tcp4", l.Addr, connections)
+	server.Accept(l, connections)
+	eventually(t, "both ends are seen", func() (bool, any) {
+		got := [2]int{sockets(server), sockets(client)}
+		return got == [2]int{connections + 1, connections}, got
+	})
+
+	counts := c.tracked.counts
+	high := atomic.SwapUint64(&counts.High, uint64(len(c.tracked.entries)))
+	atomic.StoreUint64(&counts.Retaken, counts.Given)
+	before := full()
+	out, in := client.Connect("tcp4", l.Addr, connections), server.Accept(l, connections)
+	eventually(t, "what has no place is counted", func() (bool, any) {
+		lost := full() - before
+		return lost >= 2*connections, lost
+	})
+	seq := k.last().Seq
+	eventually(t, "passes go on", func() (bool, any) { return k.last().Seq > seq+2 && k.last().Passes > 0, k.last().Seq })
+	if got := [2]int{sockets(server), sockets(client)}; got != [2]int{connections + 1, connections} {
+		t.Errorf("%d sockets seen in a full table, want those from before", got)
+	}
+	client.Close(out...)
+	server.Close(in...)
+
+	atomic.StoreUint64(&counts.High, high)
+	client.Connect("tcp4", l.Addr, connections)
+	server.Accept(l, connections)
+	eventually(t, "later ones are seen", func() (bool, any) {
+		got := [2]int{sockets(server), sockets(client)}
+		return got == [2]int{2*connections + 1, 2 * connections}, got
+	})
 }
