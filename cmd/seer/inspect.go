@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 	"seer/collector/api"
 	"seer/collector/container"
+	"seer/collector/graph"
 )
 
 // inspectHooks are what inspect does in this process when it cannot ask a
@@ -42,6 +45,7 @@ type inspector struct {
 	length time.Duration // to measure for, without a running Seer
 	json   bool
 	pretty bool
+	graph  string // format of a drawing of edges; empty: none
 }
 
 const inspectExamples = `  seer inspect queue                          what is waiting, anywhere
@@ -50,6 +54,7 @@ const inspectExamples = `  seer inspect queue                          what is w
   seer inspect -p queue dump cgroup 4711      everything, as indented JSON
   seer inspect socket container web-7f9c
   seer inspect probe                          what Seer costs and gave up
+  seer inspect edge --graph dot | dot -Tsvg >calls.svg
   seer inspect queue help                     what each queue is`
 
 // newInspectCommand returns `seer inspect`.
@@ -79,6 +84,8 @@ func newInspectCommand(hooks inspectHooks) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&in.json, "json", "j", false, "print one JSON object")
 	flags.BoolVarP(&in.pretty, "pretty", "p", false, "print one JSON object, indented")
+	flags.StringVar(&in.graph, "graph", "", "draw edges between services: "+strings.Join(graph.Formats, " or "))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions(graph.Formats, cobra.ShellCompDirectiveNoFileComp)))
 	flags.DurationVar(&in.length, "for", 2*time.Second, "measure for so long when no seer runs")
 	flags.StringVar(&in.socket, "socket", api.DefaultSocket, "control socket of the running seer (SEER_SOCKET)")
 	return cmd
@@ -91,6 +98,16 @@ func (in *inspector) run(ctx context.Context, args []string) error {
 	}
 	if in.length <= 0 {
 		return usageError(fmt.Errorf("inspect: --for %s: want a duration above 0, such as 2s", in.length))
+	}
+	if in.graph != "" {
+		switch {
+		case q.object.Name != "edge":
+			return usageError(fmt.Errorf("inspect %s: --graph draws edges: seer inspect edge --graph %s", q.object.Name, in.graph))
+		case !slices.Contains(graph.Formats, in.graph):
+			return usageError(fmt.Errorf("inspect edge: --graph %s: unknown: it is one of %s", in.graph, strings.Join(graph.Formats, ", ")))
+		case in.json || in.pretty:
+			return usageError(errors.New("inspect edge: --graph and --json both say what to print: give one"))
+		}
 	}
 	out := bufio.NewWriter(in.out)
 	err = in.answer(ctx, out, q)
@@ -149,6 +166,8 @@ func (in *inspector) write(out io.Writer, q inspectQuery, doc *api.Document) err
 	switch {
 	case in.json || in.pretty:
 		return in.writeJSON(out, doc)
+	case in.graph != "":
+		return drawEdges(out, in.graph, doc)
 	case noRows(doc):
 		return nil
 	case q.verb == verbDump:

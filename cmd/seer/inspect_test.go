@@ -125,7 +125,7 @@ func TestInspectGolden(t *testing.T) {
 		"container": {"container", "container container db", "container dump cgroup v1:52"},
 		"service":   {"service", "service dump service db"},
 		"socket":    {"socket", "socket container web-7f9c", "socket container db", "socket dump service web"},
-		"edge":      {"edge", "edge service db", "edge dump container web-7f9c"},
+		"edge":      {"edge", "edge service db", "edge dump container web-7f9c", "--graph dot edge", "--graph mermaid edge"},
 		"probe":     {"probe", "probe dump"},
 		"feature":   {"feature", "-j feature"},
 		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j queue container nope"},
@@ -133,7 +133,7 @@ func TestInspectGolden(t *testing.T) {
 		"errors": {
 			"", "nonsense", "s", "co", "queue s", "queue nonsense", "queue container", "queue container a container b",
 			"queue queue s", "socket queue accept", "probe container web", "queue container nope", "container cgroup abc",
-			"socket service nope", "edge service nope", "request", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
+			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
 		},
 	}
 	for name, lines := range commands {

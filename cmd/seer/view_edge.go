@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"seer/collector/api"
+	"seer/collector/graph"
 )
 
 // writeEdges writes who calls whom, a line for each port of each server.
@@ -22,7 +24,34 @@ func writeEdges(w io.Writer, doc *api.Document) error {
 		t.add(orGone(r.Client), orGone(r.Server), fmt.Sprint(r.Port), fmt.Sprint(r.Connections),
 			fmt.Sprint(r.Waiting), number(float64(r.Requests)))
 	}
-	return t.writeTo(w)
+	if err := t.writeTo(w); err != nil {
+		return err
+	}
+	for _, cycle := range graph.Sort(serviceEdges(rows)).Cycles {
+		fmt.Fprintf(w, "these services call each other in a circle: %s\n", strings.Join(cycle, ", "))
+	}
+	return nil
+}
+
+// drawEdges writes the same between services, in a language for drawings.
+func drawEdges(w io.Writer, format string, doc *api.Document) error {
+	rows, err := rowsOf[api.EdgeRow](doc)
+	if err != nil {
+		return err
+	}
+	return graph.Draw(w, format, serviceEdges(rows))
+}
+
+func serviceEdges(rows []api.EdgeRow) []graph.Edge {
+	edges := make([]graph.Edge, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		edges[i] = graph.Edge{
+			Client: orGone(r.ClientService), Server: orGone(r.ServerService), Protocol: r.Protocol, Port: r.Port,
+			Connections: r.Connections, Waiting: r.Waiting, Requests: r.Requests,
+		}
+	}
+	return edges
 }
 
 func orGone(name string) string {

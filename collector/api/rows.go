@@ -8,6 +8,7 @@ import (
 
 	"seer/collector"
 	"seer/collector/container"
+	"seer/collector/graph"
 )
 
 // containerRow describes one container.
@@ -137,13 +138,10 @@ func socketRow(s *collector.Socket, c *container.Container) SocketRow {
 	}
 }
 
-// external is the name of peers that are not on this host.
-const external = "external"
-
 func edgeRow(e *collector.Edge, client, server *container.Container) EdgeRow {
 	row := EdgeRow{
 		Client: client.Name, ClientService: client.Service, ClientCgroupID: client.ID.CgroupID(),
-		Server: external, ServerService: external, Protocol: "tcp", Port: e.Port,
+		Server: graph.External, ServerService: graph.External, Protocol: "tcp", Port: e.Port,
 		Connections: e.Connections, Waiting: e.Waiting, Requests: e.Requests,
 	}
 	if e.Server != 0 {
