@@ -8,9 +8,13 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 )
+
+// kernelTypes are read once: an emulated processor takes seconds.
+var kernelTypes = btf.NewCache()
 
 // loadTest loads test programs for the duration of one test. Programs that Go
 // can run by hand need Linux 5.14; Seer itself does not.
@@ -27,7 +31,7 @@ func loadTest(t *testing.T, spec *ebpf.CollectionSpec, err error, objects any) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if err := spec.LoadAndAssign(objects, nil); err != nil {
+	if err := spec.LoadAndAssign(objects, &ebpf.CollectionOptions{Cache: kernelTypes}); err != nil {
 		var refused *ebpf.VerifierError
 		if errors.As(err, &refused) {
 			// A program run by hand may sleep, Seer's own never do.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
+
 	"seer/collector/container"
 )
 
@@ -19,6 +21,7 @@ type Config struct {
 	Logger    *slog.Logger        // default: slog.Default()
 
 	refuse func(object string) error // in tests, the kernel's answer to a BPF object; nil: ask the kernel
+	types  *btf.Cache                // in tests, the kernel's types, read once; nil: read them
 }
 
 // Defaults and limits of Config.

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
+
 	"seer/test/lab"
 )
 
@@ -100,6 +102,9 @@ func child(t *testing.T, name string, env ...string) {
 	}
 }
 
+// kernelTypes are read once: an emulated processor takes seconds.
+var kernelTypes = btf.NewCache()
+
 // open makes a collector, or skips the test where the kernel cannot: without
 // its types, or for a user who may not ask it.
 func open(t *testing.T, cfg Config) *Collector {
@@ -107,6 +112,7 @@ func open(t *testing.T, cfg Config) *Collector {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.types = kernelTypes
 	c, err := New(cfg)
 	if errors.Is(err, ErrUnsupported) {
 		_, types := os.Stat("/sys/kernel/btf/vmlinux")

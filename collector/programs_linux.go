@@ -51,7 +51,10 @@ var sharedMaps = []string{
 
 // newPrograms creates the shared maps; families are loaded one by one.
 func newPrograms(cfg Config) (_ *programs, err error) {
-	types := btf.NewCache()
+	types := cfg.types
+	if types == nil {
+		types = btf.NewCache()
+	}
 	kernel, err := types.Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("kernel types: %w: needs /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF), Linux 5.11 or later: %w", ErrUnsupported, err)

@@ -146,11 +146,11 @@ func heldWorkload(w *lab.Worker) error {
 	if err := ownLoopback(2); err != nil {
 		return err
 	}
-	flag, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	end, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return err
 	}
-	filter, err := holdingFilter(flag)
+	filter, err := holdingFilter(end)
 	if err != nil {
 		return err
 	}
@@ -176,10 +176,14 @@ func heldWorkload(w *lab.Worker) error {
 	if err := unix.SetsockoptInt(from, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 16<<20); err != nil {
 		return err
 	}
-	put := func(v uint64) (any, error) { return nil, flag.Put(uint32(0), v) }
+	hold := func(until time.Duration) (any, error) { return nil, end.Put(uint32(0), uint64(until)) }
 	return w.Serve(map[string]lab.Handler{
 		"hold": lab.Handle(func(packets int) (any, error) {
-			if _, err := put(0); err != nil {
+			var now unix.Timespec
+			if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+				return nil, err
+			}
+			if _, err := hold(time.Duration(now.Nano()) + longestHold); err != nil {
 				return nil, err
 			}
 			for range packets {
@@ -189,7 +193,7 @@ func heldWorkload(w *lab.Worker) error {
 			}
 			return nil, nil
 		}),
-		"release": func(json.RawMessage) (any, error) { return put(1) },
+		"release": func(json.RawMessage) (any, error) { return hold(0) },
 	})
 }
 
@@ -228,15 +232,19 @@ func ownLoopback(mask int) error {
 	return os.WriteFile(filepath.Join(dir, "class/net/lo/queues/rx-0/rps_cpus"), []byte(fmt.Sprintf("%x", mask)), 0)
 }
 
-// Rounds of the loop within the loop, should nobody release it: a minute or more.
+// longestHold bounds a hold that nobody ends: a test that fails meanwhile cannot,
+// as the end of a process with namespaces of its own waits for every processor.
+const longestHold = 100 * time.Second
+
+// Rounds of the loop within the loop: more than that takes.
 const (
 	holdOuter = 4096
 	holdInner = 1 << 20
 )
 
 // holdingFilter loads a socket filter that keeps its packet, and so the softirq
-// that brings it, until the flag is set; then it drops it.
-func holdingFilter(flag *ebpf.Map) (*ebpf.Program, error) {
+// that brings it, until the time in the map; then it drops it.
+func holdingFilter(end *ebpf.Map) (*ebpf.Program, error) {
 	loop := func(times int32, callback string) asm.Instructions {
 		return asm.Instructions{
 			asm.Mov.Imm(asm.R1, times),
@@ -246,18 +254,20 @@ func holdingFilter(flag *ebpf.Map) (*ebpf.Program, error) {
 			asm.FnLoop.Call(),
 		}
 	}
-	// released ends a loop when the flag is set.
+	// released ends a loop when it is time.
 	released := func(label string) asm.Instructions {
 		return asm.Instructions{
 			asm.StoreImm(asm.RFP, -4, 0, asm.Word),
 			asm.Mov.Reg(asm.R2, asm.RFP),
 			asm.Add.Imm(asm.R2, -4),
-			asm.LoadMapPtr(asm.R1, flag.FD()),
+			asm.LoadMapPtr(asm.R1, end.FD()),
 			asm.FnMapLookupElem.Call(),
 			asm.JEq.Imm(asm.R0, 0, label),
-			asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
+			asm.LoadMem(asm.R6, asm.R0, 0, asm.DWord),
+			asm.FnKtimeGetNs.Call(),
+			asm.Mov.Reg(asm.R1, asm.R0),
 			asm.Mov.Imm(asm.R0, 0),
-			asm.JEq.Imm(asm.R1, 0, label),
+			asm.JLT.Reg(asm.R1, asm.R6, label),
 			asm.Mov.Imm(asm.R0, 1),
 			asm.Return().WithSymbol(label),
 		}

@@ -6,7 +6,7 @@ import "time"
 
 // Deadline bounds every wait of the lab. It is generous: the slowest machine
 // is an emulated one, and a wait ends as soon as its condition holds.
-const Deadline = 30 * time.Second
+const Deadline = 60 * time.Second
 
 // Wait polls cond until it holds and fails the test when it does not within
 // Deadline. The text that cond returns is what it saw last, for the message.

@@ -89,36 +89,47 @@ func (g grown) String() string {
 	return fmt.Sprintf("%s after %d ms", g.service, g.after.Milliseconds())
 }
 
-// order returns which queues grew after the onset, the first first. One has grown
-// when it is deeper, for three readings, than it was in 99 of 100 readings before
-// the onset, and by more than two requests.
+// order returns which queues grew after the onset, the first first, by cumulative
+// sums (Page, Biometrika 1954): what a queue holds above its usual mean, and half
+// as much again, adds up, and what it holds below takes from the sum. It has grown
+// when that is twice what chance had made it before the onset.
 func (x *trio) order(began, onset time.Time) []grown {
 	before, after := x.between(began, onset), x.between(onset, time.Now())
 	var all []grown
 	for _, service := range []string{"front", "middle", "back"} {
-		var usual []int64
+		usual := 0.0
 		for _, d := range before {
-			usual = append(usual, d.depth[service])
+			usual += float64(d.depth[service]) / float64(len(before))
 		}
-		slices.Sort(usual)
-		bound := int64(2)
-		if len(usual) > 0 {
-			bound += usual[len(usual)*99/100]
-		}
-		deep := 0
-		for _, d := range after {
-			if d.depth[service] <= bound {
-				deep = 0
-				continue
+		const least = 0.1 // request seconds: half a second with 0.2 more than usual
+		most := 0.0
+		excess(before, service, usual, func(sum float64, _ time.Time) bool {
+			most = max(most, sum)
+			return true
+		})
+		excess(after, service, usual, func(sum float64, at time.Time) bool {
+			if sum < 2*most+least {
+				return true
 			}
-			if deep++; deep == 3 {
-				all = append(all, grown{service, d.at.Sub(onset)})
-				break
-			}
-		}
+			all = append(all, grown{service, at.Sub(onset)})
+			return false
+		})
 	}
 	slices.SortStableFunc(all, func(a, b grown) int { return int(a.after - b.after) })
 	return all
+}
+
+// excess tells the cumulative sum of a queue at each reading, in request seconds,
+// until told to stop.
+func excess(series []depths, service string, usual float64, yield func(sum float64, at time.Time) bool) {
+	sum := 0.0
+	for i := 1; i < len(series); i++ {
+		seconds := series[i].at.Sub(series[i-1].at).Seconds()
+		sum = max(0, sum+(float64(series[i].depth[service])-1.5*usual)*seconds)
+		if !yield(sum, series[i].at) {
+			return
+		}
+	}
 }
 
 // plot draws the depths around a fault into a file of the directory that

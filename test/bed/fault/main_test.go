@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 		}
 	case len(os.Args) == 5 && os.Args[1] == "inject":
 		err = injectForever(os.Args[2], os.Args[3], os.Args[4])
+	case len(os.Args) == 3 && os.Args[1] == "cache":
+		err = cacheForever(os.Args[2])
 	case len(os.Args) >= 5 && os.Args[1] == "antagonist":
 		cfg := AntagonistConfig{Kind: os.Args[2]}
 		flags := os.Args[3:]
