@@ -52,7 +52,7 @@ FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); 
 	END { for (i = 1; i <= n; i++) print figure[i] }'
 
 .PHONY: bench
-bench: bench-tracedb bench-passive bench-overhead bench-sim ## all benchmarks: an hour, with nothing beside them
+bench: bench-tracedb bench-import bench-passive bench-overhead bench-sim ## all benchmarks: an hour, with nothing beside them
 
 .PHONY: bench-overhead
 bench-overhead: build ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
@@ -82,6 +82,10 @@ bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 conta
 .PHONY: bench-tracedb
 bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
 	go test -run '^$$' -bench . -benchtime 1x ./collector/tracedb/embedded | $(FIGURES)
+
+.PHONY: bench-import
+bench-import: ## a million spans of OTLP and of Jaeger JSON to queues
+	go test -run '^$$' -bench Million -benchtime 1x ./collector/trace | $(FIGURES)
 
 .PHONY: soak
 soak: build ## 20 minutes of containers, connections and processes that come and go

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,15 @@ const (
 // exactBits is how many bits a JSON reader that holds numbers as float64, as
 // jq and JavaScript do, keeps.
 const exactBits = 53
+
+// NamedID returns the ID of what has a name and no cgroup on this host, such as a
+// service of which only traces are known: a hash of the name (FNV-1a), as that of
+// a program is.
+func NamedID(name string) ID {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(name)) // cannot fail
+	return ID(hash.Sum64())&^Legacy | ByComm
+}
 
 // CgroupID returns the kernfs id without the marks, as stat(1) shows it for the
 // cgroup's directory; it fits a float64. A program name has no cgroup: the low

@@ -57,6 +57,24 @@ func (b *Block) grow(n int) {
 	}
 }
 
+// Append adds one tick of a container.
+func (b *Block) Append(start, end int64, cells *[collector.NumQueues]collector.Cell) {
+	i := b.Len()
+	b.grow(1)
+	b.Start[i], b.End[i] = start, end
+	for q := range cells {
+		if !cells[q].Valid {
+			continue
+		}
+		b.Valid[q][i] = true
+		var v [NumStats]float32
+		values(&cells[q], &v)
+		for s := range v {
+			b.Values[q][s][i] = v[s]
+		}
+	}
+}
+
 // shrink drops all but the first n ticks.
 func (b *Block) shrink(n int) {
 	b.Start, b.End = b.Start[:n], b.End[:n]
