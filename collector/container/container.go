@@ -80,7 +80,7 @@ type Container struct {
 	ID        ID     `json:"id"`
 	Name      string `json:"name"`    // short, unique on the host at any moment
 	Service   string `json:"service"` // the microservice this is a replica of; never empty
-	Runtime   string `json:"runtime"` // containerd, cri, docker, podman, lxc, systemd, cgroup, comm, host
+	Runtime   string `json:"runtime"` // containerd, cri, docker, podman, lxc, systemd, cgroup, comm, host, import
 	RuntimeID string `json:"runtime_id,omitempty"`
 	Pod       string `json:"pod,omitempty"`       // pod name
 	Namespace string `json:"namespace,omitempty"` // Kubernetes namespace

@@ -20,7 +20,7 @@ func TestFaults(t *testing.T) {
 	x.load()
 	x.take(120) // caches, connections
 
-	const before, while = 180, 240 // requests
+	const before, while = 120, 240 // requests
 	tests := []struct {
 		cause     campaign.Cause
 		culprit   string
