@@ -139,6 +139,9 @@ static __always_inline struct socket_state *state_of(const struct sock *sk, bool
 	struct socket_state *stored;
 
 	stored = bpf_sk_storage_get(&sockets, (void *)sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	/* Where another CPU has made it at the same time, making it fails. */
+	if (!stored && create)
+		stored = bpf_sk_storage_get(&sockets, (void *)sk, 0, 0);
 	if (!stored) {
 		if (create)
 			count_loss(LOSS_SOCKET_STORAGE);

@@ -30,8 +30,9 @@ var flat = []struct {
 // explained are losses that churn on a busy host brings about, with the reason
 // that no fact is missing after them.
 var explained = map[string]string{
-	"epoll_race": "a ready list changed hands while it was counted: the next pass counts it again",
-	"late_ticks": "the host had no CPU for Seer when a tick was due: the next tick is longer and covers it",
+	"epoll_race":   "a ready list changed hands while it was counted: the next pass counts it again",
+	"block_unseen": "no program was told that a request had ended: it is taken out when seen to be over, 64 requests later",
+	"late_ticks":   "the host had no CPU for Seer when a tick was due: the next tick is longer and covers it",
 }
 
 // result is everything a soak has found.
