@@ -119,6 +119,15 @@ func (x *trio) order(began, onset time.Time) []grown {
 	return all
 }
 
+// first reports whether a queue grew first, or with the first: those of a cycle do
+// within a reading or two.
+func first(order []grown, service string) bool {
+	const together = 3 * watchEvery
+	return slices.ContainsFunc(order, func(g grown) bool {
+		return g.service == service && g.after <= order[0].after+together
+	})
+}
+
 // excess tells the cumulative sum of a queue at each reading, in request seconds,
 // until told to stop.
 func excess(series []depths, service string, usual float64, yield func(sum float64, at time.Time) bool) {

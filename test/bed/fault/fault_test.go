@@ -94,7 +94,7 @@ func TestFaults(t *testing.T) {
 			x.recover(nominal)
 			x.plot(string(tt.cause), onset, began, time.Now())
 
-			if tt.first && (len(order) == 0 || order[0].service != tt.culprit) {
+			if tt.first && !first(order, tt.culprit) {
 				t.Errorf("queues grew in the order %v, want that of %s first", order, tt.culprit)
 			}
 			switch {
