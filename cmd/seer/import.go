@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"reflect"
 	"strings"
 	"time"
 
@@ -37,8 +36,8 @@ how many requests each service held, and how many it waited for, at each tick.
 
 A FILE is OTLP JSON, Jaeger JSON (as its user interface and query service write
 it) or Zipkin JSON version 2; it may be compressed by gzip; - is standard input.
-Give all files of one time at once: what is there of the same services at the same
-time is replaced. Clocks of hosts that disagree are set right, spans that come
+Give all files of one time at once, or import into a new database: depths of the
+same services that overlap what was imported before add up. Clocks of hosts that disagree are set right, spans that come
 twice count once; what cannot be used is left out, and counted.
 
 Depths are those of the requests that were sampled. Where nobody holds a request
@@ -108,7 +107,11 @@ func runImport(ctx context.Context, f importFlags, names []string, stdin io.Read
 		}
 	}
 	if len(spans.Spans) == 0 && len(campaigns) == 0 {
-		return nothingMatched(fmt.Errorf("%s: no span that can be used%s", strings.Join(names, ", "), warnings(&spans.Warnings, " (", ")")))
+		why := "none there"
+		if spans.Warnings != (tracing.Warnings{}) {
+			why = spans.Warnings.String()
+		}
+		return nothingMatched(fmt.Errorf("%s: no span that can be used (%s)", strings.Join(names, ", "), why))
 	}
 	tell("%d spans: finding parents", len(spans.Spans))
 	spans.Link()
@@ -154,7 +157,9 @@ func runImport(ctx context.Context, f importFlags, names []string, stdin io.Read
 		fmt.Fprintf(stderr, "%d spans of %d services, %s to %s: %d ticks in %s\n", len(spans.Spans), len(spans.Services),
 			first.Format(time.RFC3339), last.Format(time.RFC3339), ticks, f.db)
 	}
-	fmt.Fprint(stderr, warnings(&spans.Warnings, "warnings: ", "\n"))
+	if spans.Warnings != (tracing.Warnings{}) {
+		fmt.Fprintf(stderr, "warnings: %v\n", &spans.Warnings)
+	}
 	return db.Close()
 }
 
@@ -188,20 +193,4 @@ func (i interruptible) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return i.in.Read(p)
-}
-
-// warnings lists those there were, by their names in JSON, or returns nothing.
-func warnings(w *tracing.Warnings, before, after string) string {
-	var words []string
-	v := reflect.ValueOf(*w)
-	for i := range v.NumField() {
-		if n := v.Field(i).Int(); n > 0 {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			words = append(words, fmt.Sprintf("%d %s", n, strings.ReplaceAll(name, "_", " ")))
-		}
-	}
-	if len(words) == 0 {
-		return ""
-	}
-	return before + strings.Join(words, ", ") + after
 }

@@ -3,7 +3,7 @@
 // service held, and how many it waited for, at each tick (DESIGN.md section 4).
 //
 // Read takes OTLP JSON, Jaeger JSON and Zipkin JSON version 2, tells them apart
-// itself, and keeps of a span what is needed here, some 80 bytes. Link finds each
+// itself, and keeps of a span what is needed here, 64 bytes. Link finds each
 // span's parent, takes out spans that were reported twice, and sets right the
 // clocks of hosts that disagree. Depths then sweeps over time.
 //

@@ -13,20 +13,20 @@ type jaegerTrace struct {
 
 func (d *decoder) jaegerTrace() error {
 	trace := jaegerTrace{first: len(d.set.Spans)}
-	err := d.object(func(key string) error { return d.jaegerMember(&trace, key) })
+	err := d.object(func(key []byte) error { return d.jaegerMember(&trace, key) })
 	d.finish(&trace)
 	return err
 }
 
-func (d *decoder) jaegerMember(t *jaegerTrace, key string) error {
-	switch key {
+func (d *decoder) jaegerMember(t *jaegerTrace, key []byte) error {
+	switch string(key) {
 	case "spans":
 		return d.array(func() error { return d.jaegerSpan(t) })
 	case "processes":
 		t.services = map[string]string{}
-		return d.object(func(process string) error {
-			var service string
-			err := d.jaegerProcess(&service)
+		return d.object(func(key []byte) error {
+			process, service := string(key), ""
+			err := d.serviceName(&service)
 			t.services[process] = service
 			return err
 		})
@@ -34,9 +34,10 @@ func (d *decoder) jaegerMember(t *jaegerTrace, key string) error {
 	return d.SkipValue()
 }
 
-func (d *decoder) jaegerProcess(service *string) error {
-	return d.object(func(key string) error {
-		if key != "serviceName" {
+// serviceName reads it from a process, or from an endpoint of Zipkin.
+func (d *decoder) serviceName(service *string) error {
+	return d.object(func(key []byte) error {
+		if string(key) != "serviceName" {
 			return d.SkipValue()
 		}
 		return d.text(service)
@@ -54,8 +55,8 @@ func (d *decoder) jaegerSpan(t *jaegerTrace) error {
 		process         string
 		follows         SpanID
 	)
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "traceID":
 			return d.id(sp.Trace[:])
 		case "spanID":
@@ -72,7 +73,7 @@ func (d *decoder) jaegerSpan(t *jaegerTrace) error {
 			return d.text(&process)
 		case "process":
 			var service string
-			err := d.jaegerProcess(&service)
+			err := d.serviceName(&service)
 			process = inline + service
 			return err
 		case "tags":
@@ -102,8 +103,8 @@ func (d *decoder) jaegerReference(sp *Span, follows *SpanID) error {
 		id    SpanID
 		kind  string
 	)
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "refType":
 			return d.text(&kind)
 		case "traceID":
@@ -127,11 +128,11 @@ func (d *decoder) jaegerReference(sp *Span, follows *SpanID) error {
 func (d *decoder) jaegerTag(kind *Kind) error {
 	var name string
 	var value Kind
-	err := d.object(func(key string) error {
+	err := d.object(func(key []byte) error {
 		switch {
-		case key == "key":
+		case string(key) == "key":
 			return d.text(&name)
-		case key == "value" && (name == "" || name == "span.kind"):
+		case string(key) == "value" && (name == "" || name == "span.kind"):
 			v, err := d.scalar()
 			value = kindOf(v)
 			return err

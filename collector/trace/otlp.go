@@ -6,11 +6,11 @@ import "bytes"
 // trace.proto). Its name may come after them.
 func (d *decoder) otlpResource() error {
 	first, service := len(d.set.Spans), ""
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "resource":
-			return d.object(func(key string) error {
-				if key != "attributes" {
+			return d.object(func(key []byte) error {
+				if string(key) != "attributes" {
 					return d.SkipValue()
 				}
 				return d.array(func() error { return d.otlpAttribute("service.name", &service) })
@@ -29,13 +29,13 @@ func (d *decoder) otlpResource() error {
 // otlpAttribute reads a KeyValue, and keeps its text if it is the one wanted.
 func (d *decoder) otlpAttribute(want string, dst *string) error {
 	var name, text string
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "key":
 			return d.text(&name)
 		case "value":
-			return d.object(func(key string) error {
-				if key != "stringValue" && key != "string_value" {
+			return d.object(func(key []byte) error {
+				if string(key) != "stringValue" && string(key) != "string_value" {
 					return d.SkipValue()
 				}
 				return d.text(&text)
@@ -50,8 +50,8 @@ func (d *decoder) otlpAttribute(want string, dst *string) error {
 }
 
 func (d *decoder) otlpScope() error {
-	return d.object(func(key string) error {
-		if key != "spans" {
+	return d.object(func(key []byte) error {
+		if string(key) != "spans" {
 			return d.SkipValue()
 		}
 		return d.array(d.otlpSpan)
@@ -60,8 +60,8 @@ func (d *decoder) otlpScope() error {
 
 func (d *decoder) otlpSpan() error {
 	var sp Span
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "traceId", "trace_id":
 			return d.id(sp.Trace[:])
 		case "spanId", "span_id":

@@ -86,8 +86,8 @@ func (d *decoder) add(sp Span) (kept bool, err error) {
 func (d *decoder) document() error {
 	known := false
 	trace := jaegerTrace{first: len(d.set.Spans)}
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "resourceSpans", "resource_spans":
 			known = true
 			return d.array(d.otlpResource)
@@ -108,8 +108,9 @@ func (d *decoder) document() error {
 }
 
 // object reads a whole object, or null; member reads, or skips, the value of each
-// key. A key that is written with escapes is not known as what it is.
-func (d *decoder) object(member func(key string) error) error {
+// key, which is valid until then. A key that is written with escapes is not known
+// as what it is.
+func (d *decoder) object(member func(key []byte) error) error {
 	token, err := d.ReadToken()
 	if err != nil || token.Kind() == 'n' {
 		return err
@@ -122,39 +123,12 @@ func (d *decoder) object(member func(key string) error) error {
 		if err != nil {
 			return err
 		}
-		if err := member(known(key[1 : len(key)-1])); err != nil {
+		if err := member(key[1 : len(key)-1]); err != nil {
 			return err
 		}
 	}
 	_, err = d.ReadToken()
 	return err
-}
-
-// known returns a key as a string, without an allocation for those that are read.
-func known(key []byte) string {
-	switch string(key) {
-	case "traceId":
-		return "traceId"
-	case "traceID":
-		return "traceID"
-	case "spanId":
-		return "spanId"
-	case "spanID":
-		return "spanID"
-	case "kind":
-		return "kind"
-	case "key":
-		return "key"
-	case "value":
-		return "value"
-	case "attributes":
-		return "attributes"
-	case "tags":
-		return "tags"
-	case "name":
-		return "name"
-	}
-	return string(key)
 }
 
 // array reads a whole array, or null; element reads each of its elements.

@@ -2,6 +2,8 @@ package trace
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -41,15 +43,33 @@ type Span struct {
 
 // Warnings count what was left out or set right.
 type Warnings struct {
-	NoID             int `json:"no_id,omitempty"`             // spans without a usable trace or span ID: left out
-	NoTime           int `json:"no_time,omitempty"`           // without a start: left out
-	NegativeDuration int `json:"negative_duration,omitempty"` // left out
-	TooLong          int `json:"too_long,omitempty"`          // longer than MaxDuration: left out
-	NoService        int `json:"no_service,omitempty"`        // of service "unknown"
-	Duplicate        int `json:"duplicate,omitempty"`         // reported again: left out
-	MissingParent    int `json:"missing_parent,omitempty"`    // taken for the first of their trace
-	Circular         int `json:"circular,omitempty"`          // their own ancestor: taken for the first, too
-	SkewedClock      int `json:"skewed_clock,omitempty"`      // moved into the call that they answer
+	NoID             int // spans without a usable trace or span ID: left out
+	NoTime           int // without a start: left out
+	NegativeDuration int // left out
+	TooLong          int // longer than MaxDuration: left out
+	NoService        int // of service "unknown"
+	Duplicate        int // reported again: left out
+	MissingParent    int // taken for the first of their trace
+	Circular         int // their own ancestor: taken for the first, too
+	SkewedClock      int // moved into the call that they answer
+}
+
+// String lists those there were, such as "2 no id, 1 missing parent".
+func (w *Warnings) String() string {
+	var words []string
+	for _, each := range []struct {
+		n    int
+		what string
+	}{
+		{w.NoID, "no id"}, {w.NoTime, "no time"}, {w.NegativeDuration, "negative duration"}, {w.TooLong, "too long"},
+		{w.NoService, "no service"}, {w.Duplicate, "duplicate"}, {w.MissingParent, "missing parent"},
+		{w.Circular, "circular"}, {w.SkewedClock, "skewed clock"},
+	} {
+		if each.n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", each.n, each.what))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // Bounds on what is read.

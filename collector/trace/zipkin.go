@@ -15,8 +15,8 @@ func (d *decoder) zipkinSpan() error {
 		start, duration int64
 		service         string
 	)
-	err := d.object(func(key string) error {
-		switch key {
+	err := d.object(func(key []byte) error {
+		switch string(key) {
 		case "traceId":
 			return d.id(sp.Trace[:])
 		case "id":
@@ -32,7 +32,7 @@ func (d *decoder) zipkinSpan() error {
 		case "duration":
 			return d.integer(&duration)
 		case "localEndpoint":
-			return d.jaegerProcess(&service) // the same key
+			return d.serviceName(&service)
 		}
 		return d.SkipValue()
 	})

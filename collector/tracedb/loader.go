@@ -32,8 +32,9 @@ type loading struct {
 // close.
 func NewLoader(store Store) *Loader { return &Loader{store: store, open: map[container.ID]*loading{}} }
 
-// Add takes the next tick. What was stored for the same containers at the same
-// time is replaced.
+// Add takes the next tick. A chunk that was stored for the same container and
+// begins with the same tick is replaced; one that overlaps it otherwise stays, and
+// readers add both up.
 func (l *Loader) Add(ctx context.Context, t *collector.Tick) error {
 	start, end := t.Start.UnixNano(), t.End.UnixNano()
 	if chunk := start / int64(ChunkLength); chunk != l.chunk {
