@@ -5,34 +5,47 @@
 
 struct transfer_args {
 	struct exact_state exact;
+	__u64 now_ns;
 	__u32 slot;
 	__u32 role; /* enum socket_role */
 	__u32 turn; /* enum socket_turn */
-	__u32 epoch;
+	__u32 chosen;
+};
+
+struct bucket_args {
+	__u64 ns;
+	__u64 bucket;
 };
 
 enum socket_role *unused_socket_role __attribute__((unused));
 enum socket_turn *unused_socket_turn __attribute__((unused));
 
 struct transfer_args transfer_call = {};
+struct bucket_args bucket_call = {};
 
 SEC("syscall")
 int test_transfer(void *ctx)
 {
 	struct transfer_args *args = &transfer_call;
 
-	if (!continues(&args->exact, args->turn, args->epoch))
-		count_turn(&args->exact, args->slot, args->role, args->turn, args->epoch,
-			   bpf_ktime_get_ns());
+	if (!says_nothing(&args->exact, args->turn, args->role, args->chosen))
+		count_turn(&args->exact, args->slot, args->role, args->turn, args->chosen, args->now_ns);
 	return 0;
 }
 
 SEC("syscall")
-int test_close_request(void *ctx)
+int test_abandon_request(void *ctx)
 {
 	struct transfer_args *args = &transfer_call;
 
-	close_request(&args->exact, args->slot, args->role, args->epoch, bpf_ktime_get_ns());
+	abandon_request(&args->exact, args->slot, args->role, args->chosen, args->now_ns);
+	return 0;
+}
+
+SEC("syscall")
+int test_bucket(void *ctx)
+{
+	bucket_call.bucket = latency_bucket(bucket_call.ns);
 	return 0;
 }
 

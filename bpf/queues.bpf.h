@@ -81,6 +81,8 @@ struct container_row {
 	__u32 sockets;		/* met in that pass */
 	__u32 close_wait;	/* of these, closed by the peer and not by us */
 	__u64 segments_in;	/* TCP segments received, for sharing out nic_rx */
+	__u32 exact;		/* written by Go: whether its requests are counted (exact.bpf.h) */
+	__u32 pad;
 	char comm[16];		/* of the first task seen: the name under --group-by comm */
 	struct queue_cell cells[QUEUE_MAX];
 };
@@ -100,7 +102,7 @@ struct control {
 	__u64 previous_ns[FAMILY_MAX];	/* when the one before began */
 	__u32 quiet_every;		/* visit sockets that were quiet every n-th pass; 1: always */
 	__u32 dump;			/* number of the current list of sockets */
-	__u32 exact;			/* request hooks count when set; another number each time */
+	__u32 exact;			/* request hooks are attached, and count */
 	__u32 pad;
 	__u64 read_from;		/* family_stats.visited of sockets when the read(2) began */
 	__u64 stop_ns;			/* when it has lasted long enough */

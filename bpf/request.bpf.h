@@ -11,12 +11,13 @@
 #define MSG_ERRQUEUE 0x2000
 
 /* The state of a connection to which a receive or a send of at least one byte
- * means a turn, and so is to be counted; NULL if it does not. It runs in the
+ * means something, and so is to be counted; NULL if it does not. It runs in the
  * context of the thread that called, whose container owns the socket, whatever
- * was guessed.
+ * was guessed. chosen is its container_row.exact.
  */
-static __always_inline struct socket_state *turned(struct sock *sk, enum socket_turn turn, __u32 *epoch)
+static __always_inline struct socket_state *turned(struct sock *sk, enum socket_turn turn, __u32 *chosen)
 {
+	struct container_row *row;
 	struct socket_state *state;
 	struct control *ctl;
 
@@ -24,12 +25,9 @@ static __always_inline struct socket_state *turned(struct sock *sk, enum socket_
 	ctl = control();
 	if (!ctl || !ctl->exact)
 		return NULL;
-	*epoch = ctl->exact;
 	state = state_of(sk, false);
 	if (!state || (state->role != ROLE_SERVER && state->role != ROLE_CLIENT))
 		return NULL; /* not tracked */
-	if (continues(&state->exact, turn, *epoch))
-		return NULL;
 	if (!state->owner || state->flags & SOCKET_WEAK_OWNER) {
 		struct task_struct *task = (void *)bpf_get_current_task();
 
@@ -38,7 +36,13 @@ static __always_inline struct socket_state *turned(struct sock *sk, enum socket_
 		state->owner = owner_of(task);
 		state->flags &= ~SOCKET_WEAK_OWNER;
 	}
-	return row_of(state->owner, &state->slot) ? state : NULL;
+	row = row_of(state->owner, &state->slot);
+	if (!row)
+		return NULL;
+	*chosen = row->exact;
+	if (!*chosen || says_nothing(&state->exact, turn, state->role, *chosen))
+		return NULL;
+	return state;
 }
 
 static __always_inline bool takes_bytes(int ret, int flags)

@@ -6,11 +6,11 @@
 static __always_inline int on_transfer(struct sock *sk, enum socket_turn turn)
 {
 	struct socket_state *state;
-	__u32 epoch;
+	__u32 chosen;
 
-	state = turned(sk, turn, &epoch);
+	state = turned(sk, turn, &chosen);
 	if (state)
-		count_turn(&state->exact, state->slot, state->role, turn, epoch, bpf_ktime_get_ns());
+		count_turn(&state->exact, state->slot, state->role, turn, chosen, bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct connection {
 	struct exact_state exact;
 };
 
-/* 65,536 connections x 40 bytes. Key: address of the struct sock.
+/* 65,536 connections x 56 bytes. Key: address of the struct sock.
  * Writer and reader: this file; tcp_close deletes.
  */
 #define CONNECTIONS_MAX 65536
@@ -96,6 +96,7 @@ static __always_inline int leave(int ret, enum socket_turn turn)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct connection *connection;
+	struct container_row *row;
 	struct transfer *transfer;
 	struct control *ctl;
 	struct sock *sk;
@@ -112,10 +113,10 @@ static __always_inline int leave(int ret, enum socket_turn turn)
 	if (skip || ret <= 0 || !ctl || !ctl->exact)
 		return 0;
 	connection = connection_of(sk);
-	if (!connection || continues(&connection->exact, turn, ctl->exact) ||
-	    !row_of(connection->owner, &connection->slot))
+	row = connection ? row_of(connection->owner, &connection->slot) : NULL;
+	if (!row || !row->exact || says_nothing(&connection->exact, turn, connection->role, row->exact))
 		return 0;
-	count_turn(&connection->exact, connection->slot, connection->role, turn, ctl->exact,
+	count_turn(&connection->exact, connection->slot, connection->role, turn, row->exact,
 		   bpf_ktime_get_ns());
 	return 0;
 }
@@ -154,6 +155,7 @@ SEC("kprobe/tcp_close")
 int BPF_KPROBE(request_close, struct sock *sk)
 {
 	struct connection *connection;
+	struct container_row *row;
 	__u64 key = (__u64)sk;
 	struct control *ctl;
 
@@ -161,9 +163,10 @@ int BPF_KPROBE(request_close, struct sock *sk)
 	if (!connection)
 		return 0;
 	ctl = control();
-	if (ctl && ctl->exact && row_of(connection->owner, &connection->slot))
-		close_request(&connection->exact, connection->slot, connection->role, ctl->exact,
-			      bpf_ktime_get_ns());
+	row = ctl && ctl->exact ? row_of(connection->owner, &connection->slot) : NULL;
+	if (row)
+		abandon_request(&connection->exact, connection->slot, connection->role, row->exact,
+				bpf_ktime_get_ns());
 	bpf_map_delete_elem(&connections, &key);
 	return 0;
 }

@@ -14,13 +14,13 @@ SEC("tp_btf/sock_recv_length")
 int BPF_PROG(request_receive, struct sock *sk, int ret, int flags)
 {
 	struct socket_state *state;
-	__u32 epoch;
+	__u32 chosen;
 
 	if (!takes_bytes(ret, flags))
 		return 0;
-	state = turned(sk, TURN_RECEIVED, &epoch);
+	state = turned(sk, TURN_RECEIVED, &chosen);
 	if (state)
-		count_turn(&state->exact, state->slot, state->role, TURN_RECEIVED, epoch,
+		count_turn(&state->exact, state->slot, state->role, TURN_RECEIVED, chosen,
 			   receive_is_stamped && !(flags & MSG_OOB) ? received_ns(sk) : bpf_ktime_get_ns());
 	return 0;
 }
@@ -29,13 +29,13 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(request_send, struct sock *sk, int ret, int flags)
 {
 	struct socket_state *state;
-	__u32 epoch;
+	__u32 chosen;
 
 	if (ret <= 0)
 		return 0;
-	state = turned(sk, TURN_SENT, &epoch);
+	state = turned(sk, TURN_SENT, &chosen);
 	if (state)
-		count_turn(&state->exact, state->slot, state->role, TURN_SENT, epoch,
+		count_turn(&state->exact, state->slot, state->role, TURN_SENT, chosen,
 			   send_is_stamped ? sent_ns(sk) : bpf_ktime_get_ns());
 	return 0;
 }

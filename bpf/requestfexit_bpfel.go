@@ -20,6 +20,8 @@ type RequestFexitContainerRow struct {
 	Sockets    uint32
 	CloseWait  uint32
 	SegmentsIn uint64
+	Exact      uint32
+	Pad        uint32
 	Comm       [16]int8
 	Cells      [12]struct {
 		_          structs.HostLayout
@@ -67,6 +69,8 @@ type RequestFexitExactRow struct {
 		InNs       uint64
 		OutNs      uint64
 	}
+	UnansweredOutstanding uint64
+	UnansweredDownstream  uint64
 }
 
 type RequestFexitFamilyId uint32
@@ -101,6 +105,20 @@ type RequestFexitIndexCounts struct {
 	Given   uint64
 	Retaken uint64
 	High    uint64
+}
+
+type RequestFexitLatencyRow struct {
+	_           structs.HostLayout
+	Outstanding struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
+	Downstream struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
 }
 
 type RequestFexitListenerKey struct {
@@ -138,37 +156,41 @@ const (
 )
 
 type RequestFexitSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
+	_              structs.HostLayout
+	Owner          uint64
+	Pass           uint64
+	Slot           uint32
+	Role           uint8
+	Turn           uint8
+	Flags          uint8
+	Pad            uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
 	SendBytes      uint32
 	NicTxBytes     uint32
 	UnreadRequests uint32
-	Dumped         uint32
-	SegsIn         uint32
-	SegsOut        uint32
-	BaseIn         uint32
-	BaseOut        uint32
-	Requests       uint32
-	AllSegsIn      uint32
-	Confirmed      uint32
-	CopiedSeq      uint32
-	SndUna         uint32
-	Index          uint32
-	Pad2           uint32
+	Exact          struct {
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
+	}
+	Dumped    uint32
+	SegsIn    uint32
+	SegsOut   uint32
+	BaseIn    uint32
+	BaseOut   uint32
+	Requests  uint32
+	AllSegsIn uint32
+	Confirmed uint32
+	CopiedSeq uint32
+	SndUna    uint32
+	Index     uint32
+	Pad2      uint32
 }
 
 type RequestFexitTrackedSocket struct {
@@ -192,6 +214,7 @@ const (
 	RequestFexitMapFreeSlots               = "free_slots"
 	RequestFexitMapFreeTracked             = "free_tracked"
 	RequestFexitMapHookRuns                = "hook_runs"
+	RequestFexitMapLatencyRows             = "latency_rows"
 	RequestFexitMapListeners               = "listeners"
 	RequestFexitMapLosses                  = "losses"
 	RequestFexitMapSockets                 = "sockets"
@@ -266,6 +289,7 @@ type RequestFexitMapSpecs struct {
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
 	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -310,6 +334,7 @@ type RequestFexitMaps struct {
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
 	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -327,6 +352,7 @@ func (m *RequestFexitMaps) Close() error {
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,
+		m.LatencyRows,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

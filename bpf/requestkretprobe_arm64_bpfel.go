@@ -21,9 +21,13 @@ type RequestKretprobeConnection struct {
 	Ports uint32
 	Pad   uint32
 	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
 	}
 }
 
@@ -34,6 +38,8 @@ type RequestKretprobeContainerRow struct {
 	Sockets    uint32
 	CloseWait  uint32
 	SegmentsIn uint64
+	Exact      uint32
+	Pad        uint32
 	Comm       [16]int8
 	Cells      [12]struct {
 		_          structs.HostLayout
@@ -81,6 +87,8 @@ type RequestKretprobeExactRow struct {
 		InNs       uint64
 		OutNs      uint64
 	}
+	UnansweredOutstanding uint64
+	UnansweredDownstream  uint64
 }
 
 type RequestKretprobeFamilyId uint32
@@ -115,6 +123,20 @@ type RequestKretprobeIndexCounts struct {
 	Given   uint64
 	Retaken uint64
 	High    uint64
+}
+
+type RequestKretprobeLatencyRow struct {
+	_           structs.HostLayout
+	Outstanding struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
+	Downstream struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
 }
 
 type RequestKretprobeListenerKey struct {
@@ -152,37 +174,41 @@ const (
 )
 
 type RequestKretprobeSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
+	_              structs.HostLayout
+	Owner          uint64
+	Pass           uint64
+	Slot           uint32
+	Role           uint8
+	Turn           uint8
+	Flags          uint8
+	Pad            uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
 	SendBytes      uint32
 	NicTxBytes     uint32
 	UnreadRequests uint32
-	Dumped         uint32
-	SegsIn         uint32
-	SegsOut        uint32
-	BaseIn         uint32
-	BaseOut        uint32
-	Requests       uint32
-	AllSegsIn      uint32
-	Confirmed      uint32
-	CopiedSeq      uint32
-	SndUna         uint32
-	Index          uint32
-	Pad2           uint32
+	Exact          struct {
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
+	}
+	Dumped    uint32
+	SegsIn    uint32
+	SegsOut   uint32
+	BaseIn    uint32
+	BaseOut   uint32
+	Requests  uint32
+	AllSegsIn uint32
+	Confirmed uint32
+	CopiedSeq uint32
+	SndUna    uint32
+	Index     uint32
+	Pad2      uint32
 }
 
 type RequestKretprobeTrackedSocket struct {
@@ -213,6 +239,7 @@ const (
 	RequestKretprobeMapFreeSlots            = "free_slots"
 	RequestKretprobeMapFreeTracked          = "free_tracked"
 	RequestKretprobeMapHookRuns             = "hook_runs"
+	RequestKretprobeMapLatencyRows          = "latency_rows"
 	RequestKretprobeMapListeners            = "listeners"
 	RequestKretprobeMapLosses               = "losses"
 	RequestKretprobeMapSockets              = "sockets"
@@ -292,6 +319,7 @@ type RequestKretprobeMapSpecs struct {
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
 	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -339,6 +367,7 @@ type RequestKretprobeMaps struct {
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
 	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -358,6 +387,7 @@ func (m *RequestKretprobeMaps) Close() error {
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,
+		m.LatencyRows,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

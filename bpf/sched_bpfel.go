@@ -20,6 +20,8 @@ type SchedContainerRow struct {
 	Sockets    uint32
 	CloseWait  uint32
 	SegmentsIn uint64
+	Exact      uint32
+	Pad        uint32
 	Comm       [16]int8
 	Cells      [12]struct {
 		_          structs.HostLayout

@@ -143,10 +143,9 @@ static __always_inline int change(const struct sock *sk, int oldstate, int newst
 
 			count_requests(row, state, BPF_CORE_READ(tp, data_segs_in),
 				       BPF_CORE_READ(tp, data_segs_out));
-			/* Nobody will answer any more. */
-			if (ctl->exact && state->exact.open_epoch)
-				close_request(&state->exact, state->slot, state->role, ctl->exact,
-					      bpf_ktime_get_ns());
+			if (ctl->exact && state->exact.opened_by)
+				abandon_request(&state->exact, state->slot, state->role, row->exact,
+						bpf_ktime_get_ns());
 		}
 	}
 	return 0;

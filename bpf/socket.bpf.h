@@ -30,13 +30,20 @@ enum socket_flag {
 	SOCKET_CLOSE_WAIT = 16,	/* was in CLOSE_WAIT when last read */
 };
 
-/* What the request hooks remember about a connection. */
+/* What the request hooks remember about a connection. Each choice of a container is
+ * another number (container_row.exact), so that what was open or said under an
+ * earlier one counts for nothing.
+ */
 struct exact_state {
-	__u32 open_epoch;	/* control.exact when the open request arrived; 0: none open */
-	__u32 turn;		/* enum socket_turn, and the epoch above it */
+	__u32 opened_by;	/* choice under which the open request arrived; 0: none open */
+	__u32 said_to;		/* choice under which turn was heard */
+	__u32 timed_by;		/* choice under which the last answer was timed; 0: it was not */
+	__u16 bucket;		/* of its latency to the last byte so far */
+	__u16 turn;		/* enum socket_turn */
+	__u64 opened_ns;	/* when the open or answered request arrived */
 };
 
-/* 104 bytes a socket: in the socket's own local storage, with which it goes, or in
+/* 120 bytes a socket: in the socket's own local storage, with which it goes, or in
  * a table (tracked.bpf.h). */
 struct socket_state {
 	__u64 owner;		/* container.ID; 0 until known */
@@ -46,15 +53,15 @@ struct socket_state {
 	__u8 turn;		/* enum socket_turn, of the passive verdict */
 	__u8 flags;		/* enum socket_flag */
 	__u8 pad;
-	struct exact_state exact; /* up to here all that request hooks touch */
 	__u32 phase;		/* random: which passes read it when not all do */
 	__u32 quiet;		/* visits since anything moved */
 	__u32 receive_bytes;	/* as of the last full visit */
 	__u32 send_bytes;
 	__u32 nic_tx_bytes;
 	__u32 unread_requests;
-	/* Up to here all that a pass touches of a socket whose turn it is not: 56
-	 * bytes, what the kernel's element leaves us of the cache line we begin in. */
+	/* Up to here all that a pass touches of a socket whose turn it is not: 48 of
+	 * the 56 bytes that the kernel's element leaves us of the cache line we begin in. */
+	struct exact_state exact;
 	__u32 dumped;		/* list of sockets that it is already in */
 	__u32 segs_in;		/* data_segs_in at the last visit */
 	__u32 segs_out;

@@ -20,6 +20,8 @@ type SocketContainerRow struct {
 	Sockets    uint32
 	CloseWait  uint32
 	SegmentsIn uint64
+	Exact      uint32
+	Pad        uint32
 	Comm       [16]int8
 	Cells      [12]SocketQueueCell
 }
@@ -55,6 +57,8 @@ type SocketExactRow struct {
 		InNs       uint64
 		OutNs      uint64
 	}
+	UnansweredOutstanding uint64
+	UnansweredDownstream  uint64
 }
 
 type SocketFamilyId uint32
@@ -89,6 +93,20 @@ type SocketIndexCounts struct {
 	Given   uint64
 	Retaken uint64
 	High    uint64
+}
+
+type SocketLatencyRow struct {
+	_           structs.HostLayout
+	Outstanding struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
+	Downstream struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
 }
 
 type SocketListenerKey struct {
@@ -168,37 +186,41 @@ const (
 )
 
 type SocketSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
+	_              structs.HostLayout
+	Owner          uint64
+	Pass           uint64
+	Slot           uint32
+	Role           uint8
+	Turn           uint8
+	Flags          uint8
+	Pad            uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
 	SendBytes      uint32
 	NicTxBytes     uint32
 	UnreadRequests uint32
-	Dumped         uint32
-	SegsIn         uint32
-	SegsOut        uint32
-	BaseIn         uint32
-	BaseOut        uint32
-	Requests       uint32
-	AllSegsIn      uint32
-	Confirmed      uint32
-	CopiedSeq      uint32
-	SndUna         uint32
-	Index          uint32
-	Pad2           uint32
+	Exact          struct {
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
+	}
+	Dumped    uint32
+	SegsIn    uint32
+	SegsOut   uint32
+	BaseIn    uint32
+	BaseOut   uint32
+	Requests  uint32
+	AllSegsIn uint32
+	Confirmed uint32
+	CopiedSeq uint32
+	SndUna    uint32
+	Index     uint32
+	Pad2      uint32
 }
 
 type SocketSocketTurn uint32
@@ -230,6 +252,7 @@ const (
 	SocketMapFreeSlots        = "free_slots"
 	SocketMapFreeTracked      = "free_tracked"
 	SocketMapHookRuns         = "hook_runs"
+	SocketMapLatencyRows      = "latency_rows"
 	SocketMapListeners        = "listeners"
 	SocketMapLosses           = "losses"
 	SocketMapSockets          = "sockets"
@@ -307,6 +330,7 @@ type SocketMapSpecs struct {
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
 	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -356,6 +380,7 @@ type SocketMaps struct {
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
 	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -373,6 +398,7 @@ func (m *SocketMaps) Close() error {
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,
+		m.LatencyRows,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

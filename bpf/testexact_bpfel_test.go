@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type testExactBucketArgs struct {
+	_      structs.HostLayout
+	Ns     uint64
+	Bucket uint64
+}
+
 type testExactContainerRow struct {
 	_          structs.HostLayout
 	Owner      uint64
@@ -20,6 +26,8 @@ type testExactContainerRow struct {
 	Sockets    uint32
 	CloseWait  uint32
 	SegmentsIn uint64
+	Exact      uint32
+	Pad        uint32
 	Comm       [16]int8
 	Cells      [12]struct {
 		_          structs.HostLayout
@@ -60,9 +68,11 @@ type testExactExactCounters struct {
 }
 
 type testExactExactRow struct {
-	_           structs.HostLayout
-	Outstanding testExactExactCounters
-	Downstream  testExactExactCounters
+	_                     structs.HostLayout
+	Outstanding           testExactExactCounters
+	Downstream            testExactExactCounters
+	UnansweredOutstanding uint64
+	UnansweredDownstream  uint64
 }
 
 type testExactFamilyId uint32
@@ -97,6 +107,20 @@ type testExactIndexCounts struct {
 	Given   uint64
 	Retaken uint64
 	High    uint64
+}
+
+type testExactLatencyRow struct {
+	_           structs.HostLayout
+	Outstanding struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
+	Downstream struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
 }
 
 type testExactListenerKey struct {
@@ -144,37 +168,41 @@ const (
 )
 
 type testExactSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
+	_              structs.HostLayout
+	Owner          uint64
+	Pass           uint64
+	Slot           uint32
+	Role           uint8
+	Turn           uint8
+	Flags          uint8
+	Pad            uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
 	SendBytes      uint32
 	NicTxBytes     uint32
 	UnreadRequests uint32
-	Dumped         uint32
-	SegsIn         uint32
-	SegsOut        uint32
-	BaseIn         uint32
-	BaseOut        uint32
-	Requests       uint32
-	AllSegsIn      uint32
-	Confirmed      uint32
-	CopiedSeq      uint32
-	SndUna         uint32
-	Index          uint32
-	Pad2           uint32
+	Exact          struct {
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
+	}
+	Dumped    uint32
+	SegsIn    uint32
+	SegsOut   uint32
+	BaseIn    uint32
+	BaseOut   uint32
+	Requests  uint32
+	AllSegsIn uint32
+	Confirmed uint32
+	CopiedSeq uint32
+	SndUna    uint32
+	Index     uint32
+	Pad2      uint32
 }
 
 type testExactSocketTurn uint32
@@ -197,41 +225,49 @@ type testExactTrackedSocket struct {
 type testExactTransferArgs struct {
 	_     structs.HostLayout
 	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
 	}
-	Slot  uint32
-	Role  uint32
-	Turn  uint32
-	Epoch uint32
+	NowNs  uint64
+	Slot   uint32
+	Role   uint32
+	Turn   uint32
+	Chosen uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	testExactMapContainerRows     = "container_rows"
-	testExactMapContainerSlots    = "container_slots"
-	testExactMapControls          = "controls"
-	testExactMapExactRows         = "exact_rows"
-	testExactMapFamilies          = "families"
-	testExactMapFreeSlots         = "free_slots"
-	testExactMapFreeTracked       = "free_tracked"
-	testExactMapHookRuns          = "hook_runs"
-	testExactMapListeners         = "listeners"
-	testExactMapLosses            = "losses"
-	testExactMapSockets           = "sockets"
-	testExactMapTracked           = "tracked"
-	testExactMapTrackedCounts     = "tracked_counts"
-	testExactProgTestCloseRequest = "test_close_request"
-	testExactProgTestTransfer     = "test_transfer"
-	testExactVarGroupByComm       = "group_by_comm"
-	testExactVarInTable           = "in_table"
-	testExactVarSelfTgid          = "self_tgid"
-	testExactVarTransferCall      = "transfer_call"
-	testExactVarUnusedSocketRole  = "unused_socket_role"
-	testExactVarUnusedSocketTurn  = "unused_socket_turn"
+	testExactMapContainerRows       = "container_rows"
+	testExactMapContainerSlots      = "container_slots"
+	testExactMapControls            = "controls"
+	testExactMapExactRows           = "exact_rows"
+	testExactMapFamilies            = "families"
+	testExactMapFreeSlots           = "free_slots"
+	testExactMapFreeTracked         = "free_tracked"
+	testExactMapHookRuns            = "hook_runs"
+	testExactMapLatencyRows         = "latency_rows"
+	testExactMapListeners           = "listeners"
+	testExactMapLosses              = "losses"
+	testExactMapSockets             = "sockets"
+	testExactMapTracked             = "tracked"
+	testExactMapTrackedCounts       = "tracked_counts"
+	testExactProgTestAbandonRequest = "test_abandon_request"
+	testExactProgTestBucket         = "test_bucket"
+	testExactProgTestTransfer       = "test_transfer"
+	testExactVarBucketCall          = "bucket_call"
+	testExactVarGroupByComm         = "group_by_comm"
+	testExactVarInTable             = "in_table"
+	testExactVarSelfTgid            = "self_tgid"
+	testExactVarTransferCall        = "transfer_call"
+	testExactVarUnusedSocketRole    = "unused_socket_role"
+	testExactVarUnusedSocketTurn    = "unused_socket_turn"
 )
 
 // loadTestExact returns the embedded CollectionSpec for testExact.
@@ -276,8 +312,9 @@ type testExactSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testExactProgramSpecs struct {
-	TestCloseRequest *ebpf.ProgramSpec `ebpf:"test_close_request"`
-	TestTransfer     *ebpf.ProgramSpec `ebpf:"test_transfer"`
+	TestAbandonRequest *ebpf.ProgramSpec `ebpf:"test_abandon_request"`
+	TestBucket         *ebpf.ProgramSpec `ebpf:"test_bucket"`
+	TestTransfer       *ebpf.ProgramSpec `ebpf:"test_transfer"`
 }
 
 // testExactMapSpecs contains maps before they are loaded into the kernel.
@@ -292,6 +329,7 @@ type testExactMapSpecs struct {
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
 	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -303,6 +341,7 @@ type testExactMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type testExactVariableSpecs struct {
+	BucketCall       *ebpf.VariableSpec `ebpf:"bucket_call"`
 	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
 	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
 	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
@@ -339,6 +378,7 @@ type testExactMaps struct {
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
 	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -356,6 +396,7 @@ func (m *testExactMaps) Close() error {
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,
+		m.LatencyRows,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
@@ -368,6 +409,7 @@ func (m *testExactMaps) Close() error {
 //
 // It can be passed to loadTestExactObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testExactVariables struct {
+	BucketCall       *ebpf.Variable `ebpf:"bucket_call"`
 	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
 	InTable          *ebpf.Variable `ebpf:"in_table"`
 	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
@@ -380,13 +422,15 @@ type testExactVariables struct {
 //
 // It can be passed to loadTestExactObjects or ebpf.CollectionSpec.LoadAndAssign.
 type testExactPrograms struct {
-	TestCloseRequest *ebpf.Program `ebpf:"test_close_request"`
-	TestTransfer     *ebpf.Program `ebpf:"test_transfer"`
+	TestAbandonRequest *ebpf.Program `ebpf:"test_abandon_request"`
+	TestBucket         *ebpf.Program `ebpf:"test_bucket"`
+	TestTransfer       *ebpf.Program `ebpf:"test_transfer"`
 }
 
 func (p *testExactPrograms) Close() error {
 	return _TestExactClose(
-		p.TestCloseRequest,
+		p.TestAbandonRequest,
+		p.TestBucket,
 		p.TestTransfer,
 	)
 }

@@ -20,6 +20,8 @@ type testVerdictContainerRow struct {
 	Sockets    uint32
 	CloseWait  uint32
 	SegmentsIn uint64
+	Exact      uint32
+	Pad        uint32
 	Comm       [16]int8
 	Cells      [12]struct {
 		_          structs.HostLayout
@@ -137,37 +139,41 @@ type testVerdictRotationArgs struct {
 }
 
 type testVerdictSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
-		_         structs.HostLayout
-		OpenEpoch uint32
-		Turn      uint32
-	}
+	_              structs.HostLayout
+	Owner          uint64
+	Pass           uint64
+	Slot           uint32
+	Role           uint8
+	Turn           uint8
+	Flags          uint8
+	Pad            uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
 	SendBytes      uint32
 	NicTxBytes     uint32
 	UnreadRequests uint32
-	Dumped         uint32
-	SegsIn         uint32
-	SegsOut        uint32
-	BaseIn         uint32
-	BaseOut        uint32
-	Requests       uint32
-	AllSegsIn      uint32
-	Confirmed      uint32
-	CopiedSeq      uint32
-	SndUna         uint32
-	Index          uint32
-	Pad2           uint32
+	Exact          struct {
+		_        structs.HostLayout
+		OpenedBy uint32
+		SaidTo   uint32
+		TimedBy  uint32
+		Bucket   uint16
+		Turn     uint16
+		OpenedNs uint64
+	}
+	Dumped    uint32
+	SegsIn    uint32
+	SegsOut   uint32
+	BaseIn    uint32
+	BaseOut   uint32
+	Requests  uint32
+	AllSegsIn uint32
+	Confirmed uint32
+	CopiedSeq uint32
+	SndUna    uint32
+	Index     uint32
+	Pad2      uint32
 }
 
 type testVerdictSocketTurn uint32

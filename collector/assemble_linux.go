@@ -16,11 +16,14 @@ type assembler struct {
 	slots    *slots
 	resolver *container.Resolver
 	groups   *grouping // nil: one row per container
+	counted  *counted  // nil while nobody's requests are counted
 
 	order []int // slots in use, by container ID
 	dirty bool
 	past  []pastRow // by slot
 	rows  []Row
+
+	requests []RequestRow // of this tick
 
 	segments  uint64  // received by all containers, this tick
 	processed uint64  // softnet, at the last tick
@@ -97,10 +100,11 @@ func newAssembler(s *slots, r *container.Resolver, g container.GroupBy) *assembl
 	return a
 }
 
-// assemble reads every row in use. The result is valid until the next call.
-func (a *assembler) assemble(sp *span) []Row {
+// assemble reads every row in use. The result is valid until the next call, and
+// whole but for what could not be counted exactly when there is an error.
+func (a *assembler) assemble(sp *span) (rows []Row, requests []RequestRow, err error) {
 	a.refreshOrder()
-	a.rows = a.rows[:0]
+	a.rows, a.requests = a.rows[:0], a.requests[:0]
 	a.segments = 0
 	for _, slot := range a.order {
 		row := &a.slots.rows[slot]
@@ -134,12 +138,45 @@ func (a *assembler) assemble(sp *span) []Row {
 		past.segments = row.SegmentsIn
 		a.segments += received
 		out.Cells[QueueNICRx].Arrivals = float64(received) // until shared out
+		if a.counted != nil && err == nil {
+			err = a.countExactly(slot, out, sp)
+		}
 	}
 	a.shareBacklog()
 	if a.groups != nil {
-		return a.groups.merge(a.rows)
+		rows, requests = a.groups.merge(a.rows, a.requests)
+		return rows, requests, err
 	}
-	return a.rows
+	return a.rows, a.requests, err
+}
+
+// countExactly replaces sampled by counted numbers in the last row, if its
+// container is chosen.
+func (a *assembler) countExactly(slot int, out *Row, sp *span) error {
+	chosen, err := a.counted.judge(slot, out.Container)
+	if chosen == nil || err != nil {
+		return err
+	}
+	if err := a.counted.refine(uint32(slot), chosen, out, sp); err != nil {
+		return err
+	}
+	if chosen.latency < 0 {
+		return nil
+	}
+	a.requests = extend(a.requests)
+	r := &a.requests[len(a.requests)-1]
+	*r = RequestRow{Row: len(a.rows) - 1}
+	a.counted.times(chosen, r)
+	return nil
+}
+
+// extend makes a slice one longer; what it was that long before is kept.
+func extend[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s[:len(s)+1]
+	}
+	var zero T
+	return append(s, zero)
 }
 
 // refreshOrder notices containers that came since the last tick.

@@ -8,7 +8,7 @@ import (
 // pace is what the budget controller decides (DESIGN.md section 3.3). Each
 // step gives up something, in this order, and takes it back in reverse.
 type pace struct {
-	Exact       bool    // 1. request hooks
+	Exact       bool    // 1. request hooks: where they cost more than half of the budget, or leave too little
 	PassHz      float64 // 2. socket passes per second, wanted rate down to MinPassHz
 	QuietEvery  uint32  // 3. sockets that were quiet are read every n-th pass
 	SubsetCount uint32  // 4. one visit in n takes a pass, of all families, at the lowest rate
@@ -20,6 +20,10 @@ const (
 	maxSubsetCount = 64
 	relaxMargin    = 1.3 // something is taken back only if it then fits with this much to spare
 	firstHz        = 20  // passes a second until the first second has shown what they cost
+
+	exactShare  = 0.5 // of the budget, which request hooks may use at the price of passes
+	exactLeaves = 2   // times the lowest pass rate: below it they go
+	exactNeeds  = 3   // times the lowest pass rate, with as much set aside: then they are tried
 )
 
 // spending is what was measured since the last decision, in CPU time.
@@ -59,7 +63,7 @@ func (s spending) total() float64 {
 // is more than a pass's own.
 func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	next := now
-	if now.Exact && s.total() > budget {
+	if now.Exact && s.share(s.Exact) > exactShare*budget {
 		next.Exact = false
 		return next // measure again without it before giving up more
 	}
@@ -67,10 +71,14 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	if s.Visits == 0 || spent <= 0 {
 		return next
 	}
-	left := budget - s.share(s.Hooks)
+	left := budget - s.share(s.Hooks+s.Exact)
 	affordable := float64(s.Visits) / s.Wall.Seconds() * left / spent
 
 	floor = min(floor, wanted.PassHz)
+	if now.Exact && affordable < min(exactLeaves*floor, wanted.PassHz) {
+		next.Exact = false
+		return next
+	}
 	// A cheaper pass helps only where passes are what costs. They may always
 	// have a quarter of the budget: a Seer that spends it all on itself and
 	// does not look is of no use.
@@ -104,8 +112,14 @@ func nextPace(now, wanted pace, s spending, budget, floor float64) pace {
 	if math.Abs(next.PassHz-now.PassHz) < 0.1*now.PassHz && next.PassHz < wanted.PassHz && next.PassHz > floor {
 		next.PassHz = now.PassHz
 	}
-	next.Exact = now.Exact || wanted.Exact && now == next && now.PassHz == wanted.PassHz &&
-		now.QuietEvery == wanted.QuietEvery && now.SubsetCount == wanted.SubsetCount && s.total()*relaxMargin < budget
+	if now.Exact || !wanted.Exact || now != next || now.QuietEvery != wanted.QuietEvery || now.SubsetCount != wanted.SubsetCount {
+		return next
+	}
+	// What request hooks cost here shows when they run: room is made for the most.
+	beside := math.Min(wanted.PassHz, affordable*(left-exactShare*budget)/left)
+	if left > 0 && beside >= math.Min(exactNeeds*floor, wanted.PassHz) {
+		next.Exact, next.PassHz = true, beside
+	}
 	return next
 }
 

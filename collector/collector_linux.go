@@ -25,7 +25,9 @@ type Collector struct {
 	epolls   *epollTable   // nil where discovery does not work
 	tracked  *trackedTable // nil where the kernel's list of sockets serves
 	backlog  *backlog
+	choice   choice     // whose requests are to be counted
 	exact    *exactMode // nil where no flavour works
+	counted  *counted   // nil with exact
 	exactErr error
 	dumpErr  error
 	dumping  sync.Mutex
@@ -39,11 +41,11 @@ type Collector struct {
 	block                         Probe
 	nic                           Probe
 
-	ledger ledger
-	rested uint32 // visits since one began a pass
-	due    due
-	pace   atomic.Pointer[pace]
-	wanted pace
+	ledger  ledger
+	rested  uint32 // visits since one began a pass
+	due     due
+	pace    atomic.Pointer[pace]
+	passive pace // wanted, but for exact mode
 
 	// status is what other goroutines may ask, renewed by housekeeping.
 	statusMu sync.Mutex
@@ -90,12 +92,13 @@ func New(cfg Config) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if c.slots, err = newSlots(c.memory, c.programs.shared); err != nil {
-		return nil, err
-	}
+	c.slots = newSlots(c.memory, c.programs.shared)
 	c.assembler = newAssembler(c.slots, c.resolver, cfg.GroupBy)
-	c.wanted = pace{Exact: cfg.Exact, PassHz: cfg.PassHz, QuietEvery: 1, SubsetCount: 1}
-	first := c.wanted
+	if cfg.Exact {
+		c.choice.set("everybody", func(*container.Container) bool { return true })
+	}
+	c.passive = pace{PassHz: cfg.PassHz, QuietEvery: 1, SubsetCount: 1}
+	first := c.wanted()
 	if cfg.CPUBudget < 1 {
 		first.PassHz = min(first.PassHz, firstHz)
 	}
@@ -170,11 +173,48 @@ func (c *Collector) loadFamilies() {
 		_, err = c.backlog.read()
 	}
 	c.nic.State, c.nic.Reason = c.verdict("nic", err)
-	if c.exact, c.exactErr = c.programs.loadExact(""); c.exactErr != nil {
-		c.exact = nil
+	if c.exactErr = c.loadExact(""); c.exactErr != nil {
 		c.log.Warn("requests cannot be counted exactly", "err", c.exactErr)
 	} else {
 		c.log.Debug("request hooks", "flavour", c.exact.flavour, "receive_stamped", c.programs.stamps.receive, "send_stamped", c.programs.stamps.send, "err", c.programs.stampsErr)
+	}
+}
+
+// loadExact makes exact mode ready; only restricts it to one flavour of hooks.
+func (c *Collector) loadExact(only string) (err error) {
+	exact, err := c.programs.loadExact(only)
+	if err != nil {
+		return err
+	}
+	if err := c.memory.mapLatencies(c.programs.shared["latency_rows"]); err != nil {
+		return err
+	}
+	if c.counted, err = newCounted(c.memory, c.programs.shared["exact_rows"]); err != nil {
+		return err
+	}
+	c.exact = exact
+	return nil
+}
+
+// wanted is the pace without a budget.
+func (c *Collector) wanted() pace {
+	p := c.passive
+	picks, _ := c.choice.now()
+	p.Exact = len(picks) > 0
+	return p
+}
+
+// CountExactly has the requests of every container counted that pick says yes to,
+// until the purpose is given another pick; nil ends it. It takes effect within a tick
+// or two, if the budget allows hooks on receive and send at all: Probes says whether,
+// Tick.Requests has what they timed.
+func (c *Collector) CountExactly(purpose string, pick Pick) {
+	first := !c.wanted().Exact
+	c.choice.set(purpose, pick)
+	if now := c.pace.Load(); first && pick != nil {
+		next := *now
+		next.Exact = true // what it costs shows in a second
+		c.pace.CompareAndSwap(now, &next)
 	}
 }
 

@@ -16,7 +16,7 @@ type Config struct {
 	PassHz    float64       // socket passes per second the budget may lower; default 200
 	CPUBudget float64       // share of the host's CPU, 0..1; default 0.005, see [Config.budgetShare]
 	GroupBy   container.GroupBy
-	Exact     bool                // count every request with request hooks (DESIGN.md section 3.2)
+	Exact     bool                // count every request of every container, see [Collector.CountExactly]
 	Resolver  *container.Resolver // default: a live host's, grouped by GroupBy
 	Logger    *slog.Logger        // default: slog.Default()
 

@@ -11,62 +11,14 @@ import (
 	"seer/bpf"
 )
 
-// exactMode counts every request by hooks on receive and send (DESIGN.md
-// section 3.2). Its programs are loaded at start, so that the verifier's word
-// is known, and attached only while it is on.
+// exactMode counts every request of chosen containers by hooks on receive and send
+// (DESIGN.md section 3.2). Its programs are loaded at start, so that the verifier's
+// word is known, and attached only while it is on.
 type exactMode struct {
 	flavour  string
 	rejected []error // flavours that this kernel refuses, in order of preference
 	attach   func() ([]link.Link, error)
-	rows     *exactRows
-
-	links []link.Link
-	epoch uint32
-	past  map[uint32]exactPast
-}
-
-// exactRows are the counters of the hooks, by slot. A request that is open when
-// nobody counts any more would be in its queue for ever, so a row begins anew
-// when the hooks go on, and when its slot goes to another container.
-type exactRows struct {
-	rows *ebpf.Map                       // exact_rows
-	cpus []bpf.RequestTracepointExactRow // scratch, one per CPU
-	zero []bpf.RequestTracepointExactRow
-}
-
-func newExactRows(rows *ebpf.Map) (*exactRows, error) {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, fmt.Errorf("exact counters: %w", err)
-	}
-	return &exactRows{rows, make([]bpf.RequestTracepointExactRow, cpus), make([]bpf.RequestTracepointExactRow, cpus)}, nil
-}
-
-// counted reads a row. Slots beyond EXACT_MAX have none: ebpf.ErrKeyNotExist.
-func (r *exactRows) counted(slot uint32) (now exactPast, err error) {
-	if err := r.rows.Lookup(slot, r.cpus); err != nil {
-		return now, fmt.Errorf("exact counters of slot %d: %w", slot, err)
-	}
-	for i := range r.cpus {
-		addCounters(&now.outstanding, &r.cpus[i].Outstanding)
-		addCounters(&now.downstream, &r.cpus[i].Downstream)
-	}
-	return now, nil
-}
-
-func (r *exactRows) clear(slot uint32) error {
-	if slot >= r.rows.MaxEntries() {
-		return nil
-	}
-	if err := r.rows.Put(slot, r.zero); err != nil {
-		return fmt.Errorf("clear exact counters of slot %d: %w", slot, err)
-	}
-	return nil
-}
-
-type exactPast struct {
-	owner                   uint64
-	outstanding, downstream counts
+	links    []link.Link
 }
 
 // flavours of request hooks, cheapest first.
@@ -83,7 +35,7 @@ var flavours = []struct {
 // by attaching and detaching once. only restricts the choice to one flavour;
 // empty means any.
 func (p *programs) loadExact(only string) (*exactMode, error) {
-	e := &exactMode{past: map[uint32]exactPast{}}
+	e := &exactMode{}
 	for _, f := range flavours {
 		if only != "" && f.name != only {
 			continue
@@ -94,9 +46,6 @@ func (p *programs) loadExact(only string) (*exactMode, error) {
 			if links, err = attach(); err == nil {
 				closeLinks(links)
 				e.flavour, e.attach = f.name, attach
-				if e.rows, err = newExactRows(p.shared["exact_rows"]); err != nil {
-					return nil, err
-				}
 				return e, nil
 			}
 		}
@@ -251,23 +200,18 @@ func empty(m *ebpf.Map) error {
 	}
 }
 
-// switchOn attaches the hooks. Requests open at that moment are not counted.
+// switchOn attaches the hooks, which count the requests of those who are chosen
+// from then on.
 func (e *exactMode) switchOn(m *memory) error {
 	if len(e.links) > 0 {
 		return nil
-	}
-	for slot := range uint32(min(m.families[bpf.SocketFamilyIdFAMILY_SOCKET].High, uint64(e.rows.rows.MaxEntries()))) {
-		if err := e.rows.clear(slot); err != nil {
-			return err
-		}
 	}
 	links, err := e.attach()
 	if err != nil {
 		return fmt.Errorf("request hooks: %w", err)
 	}
 	e.links = links
-	e.epoch++
-	m.control.Exact = e.epoch
+	m.control.Exact = 1
 	return nil
 }
 
@@ -275,54 +219,6 @@ func (e *exactMode) switchOff(m *memory) {
 	m.control.Exact = 0
 	closeLinks(e.links)
 	e.links = nil
-	clear(e.past)
 }
 
 func (e *exactMode) active() bool { return e != nil && len(e.links) > 0 }
-
-// refine replaces the sampled arrivals, departures and means of outstanding
-// and downstream by the counted ones. Depths at the end of the tick stay those
-// of the passes, which anchor the level: requests that were open when the
-// hooks went on are not among the counted.
-func (e *exactMode) refine(slot uint32, owner uint64, row *Row, sp *span) error {
-	now, err := e.rows.counted(slot)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil // beyond EXACT_MAX: stays sampled
-	}
-	if err != nil {
-		return err
-	}
-	now.owner = owner
-	past := e.past[slot]
-	e.past[slot] = now
-	if past.owner != owner {
-		past = exactPast{} // its first tick
-	}
-	refineCell(&row.Cells[QueueOutstanding], past.outstanding, now.outstanding, sp)
-	refineCell(&row.Cells[QueueDownstream], past.downstream, now.downstream, sp)
-	return nil
-}
-
-func addCounters(c *counts, d *bpf.RequestTracepointExactCounters) {
-	c.arrivals += d.Arrivals
-	c.departures += d.Departures
-	c.in += d.InNs
-	c.out += d.OutNs
-}
-
-func refineCell(c *Cell, past, now counts, sp *span) {
-	if !c.Valid {
-		return
-	}
-	arrived, departed := now.arrivals-past.arrivals, now.departures-past.departures
-	if arrived == 0 && departed == 0 && now.arrivals == now.departures {
-		return // nothing counted: what is there was there before
-	}
-	c.Arrivals, c.Departures = float64(arrived), float64(departed)
-	c.Mean = meanDepth(past, now, sp.start, sp.end)
-	c.Max = max(c.Max, c.Mean)
-	c.Wait = 0
-	if departed > 0 {
-		c.Wait = littleWait(c.Mean, sp.seconds, c.Departures)
-	}
-}

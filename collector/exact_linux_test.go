@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"seer/bpf"
+	"seer/collector/container"
+	"seer/collector/latency"
 	"seer/test/lab"
 )
 
@@ -43,8 +45,7 @@ func hookPair(t *testing.T, flavour string) (h *hooked, client, server []lab.Soc
 		return nil
 	}})
 	c.programs.refuse = nil
-	var err error
-	if c.exact, err = c.programs.loadExact(flavour); err != nil {
+	if err := c.loadExact(flavour); err != nil {
 		if errors.Is(err, ErrUnsupported) && !slices.Contains(promised[os.Getenv("SEER_TEST_KERNEL")], flavour) {
 			t.Skip(err)
 		}
@@ -77,9 +78,34 @@ func (h *hooked) on() {
 	if err := h.c.exact.switchOn(h.c.memory); err != nil {
 		h.t.Fatal(err)
 	}
+	h.pick(func(*container.Container) bool { return true })
 }
 
-func (h *hooked) off() { h.c.exact.switchOff(h.c.memory) }
+// pick has the requests counted of whom it says.
+func (h *hooked) pick(who Pick) {
+	h.t.Helper()
+	h.c.CountExactly("test", who)
+	judgeAll(h.t, h.c)
+}
+
+// judgeAll has everybody counted who is picked, as the next tick would.
+func judgeAll(t *testing.T, c *Collector) {
+	t.Helper()
+	c.counted.follow(c.choice.now())
+	c.slots.extend()
+	for slot := range c.slots.high {
+		if owner := c.slots.rows[slot].Owner; owner != 0 {
+			if _, err := c.counted.judge(slot, c.resolver.Resolve(container.ID(owner))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (h *hooked) off() {
+	h.c.exact.switchOff(h.c.memory)
+	h.c.counted.nobody()
+}
 
 // slot is where the container of a process is counted.
 func (h *hooked) slot(p *lab.Sockets) (slot uint32, owner uint64, found bool) {
@@ -112,7 +138,7 @@ func (h *hooked) want(when string, outstanding, downstream flow) {
 	} {
 		var got [2]flow
 		if slot, _, found := h.slot(end.p); found {
-			now, err := h.c.exact.rows.counted(slot)
+			now, err := h.c.counted.read(slot)
 			if err != nil {
 				h.t.Fatal(err)
 			}
@@ -168,9 +194,13 @@ func (h *hooked) tick(start, end int64) (outstanding, downstream Cell) {
 		if !found {
 			h.t.Fatalf("%v: no slot", q)
 		}
-		row := Row{}
+		row := Row{Container: h.c.resolver.Resolve(container.ID(owner))}
 		row.Cells[q].Valid = true
-		if err := h.c.exact.refine(slot, owner, &row, &span{start: uint64(start), end: uint64(end), seconds: float64(end-start) / 1e9}); err != nil {
+		chosen, err := h.c.counted.judge(int(slot), row.Container)
+		if err != nil || chosen == nil {
+			h.t.Fatalf("%v: chosen %v, %v", q, chosen, err)
+		}
+		if err := h.c.counted.refine(slot, chosen, &row, &span{start: uint64(start), end: uint64(end), seconds: float64(end-start) / 1e9}); err != nil {
 			h.t.Fatal(err)
 		}
 		return row.Cells[q]
@@ -188,6 +218,8 @@ func TestExact(t *testing.T) {
 			h.offAndOn()
 			h.close()
 			h.times()
+			h.choose()
+			h.latencies()
 		})
 	}
 }
@@ -343,7 +375,7 @@ func (h *hooked) times() {
 	h.server.Cork(server[1:])
 	slot, _, _ := h.slot(h.server)
 	for i, name := range []string{"sent at once", "held back"} {
-		before, err := h.c.exact.rows.counted(slot)
+		before, err := h.c.counted.read(slot)
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -356,7 +388,7 @@ func (h *hooked) times() {
 		writing := monotonic()
 		h.server.Send(server[i:i+1], replyPart)
 		written := monotonic()
-		after, err := h.c.exact.rows.counted(slot)
+		after, err := h.c.counted.read(slot)
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -386,22 +418,144 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// A slot that goes to another container leaves it no requests.
+// A slot that goes to another container leaves it no requests, and the latency
+// row goes back.
 func TestExactSlotBeginsAnew(t *testing.T) {
 	c := open(t, Config{})
+	if c.exact == nil {
+		t.Skip(c.exactErr)
+	}
 	const slot = 5
-	row := make([]bpf.RequestTracepointExactRow, len(c.slots.exact.cpus))
+	c.counted.follow(map[string]Pick{"test": func(*container.Container) bool { return true }}, 1)
+	give := func(owner uint64) uint32 {
+		c.memory.rows[slot].Owner = owner
+		if _, err := c.counted.judge(slot, c.resolver.Resolve(container.ID(owner))); err != nil {
+			t.Fatal(err)
+		}
+		return c.memory.rows[slot].Exact
+	}
+	free := len(c.counted.unused)
+	first := give(1 << 40)
+	if first == 0 || len(c.counted.unused) != free-1 {
+		t.Fatalf("chosen as %#x, %d of %d latency rows left", first, len(c.counted.unused), free)
+	}
+	row := make([]bpf.RequestTracepointExactRow, len(c.counted.cpus))
 	row[0].Outstanding.Arrivals, row[0].Downstream.Departures = 3, 4
-	if err := c.slots.exact.rows.Put(uint32(slot), row); err != nil {
+	if err := c.counted.rows.Put(uint32(slot), row); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.slots.exact.counted(slot); err != nil || got.outstanding.arrivals != 3 || got.downstream.departures != 4 {
-		t.Fatalf("counted = %+v, %v", got, err)
+	if got, err := c.counted.read(slot); err != nil || got.outstanding.arrivals != 3 || got.downstream.departures != 4 {
+		t.Fatalf("read = %+v, %v", got, err)
 	}
 	if err := c.slots.release(slot); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.slots.exact.counted(slot); err != nil || got != (exactPast{}) {
-		t.Errorf("counted of a released slot = %+v, %v, want nothing", got, err)
+	second := give(2 << 40)
+	if second == 0 || second>>exactLatencyBits == first>>exactLatencyBits {
+		t.Errorf("chosen as %#x after %#x, want another number", second, first)
 	}
+	if got, err := c.counted.read(slot); err != nil || got != (exactPast{}) {
+		t.Errorf("read = %+v, %v of another container, want nothing", got, err)
+	}
+	if len(c.counted.unused) != free-1 {
+		t.Errorf("%d of %d latency rows left, want one less", len(c.counted.unused), free)
+	}
+	c.counted.nobody()
+	if got := c.memory.rows[slot].Exact; got != 0 || len(c.counted.unused) != free {
+		t.Errorf("after all: chosen as %#x, %d of %d latency rows left", got, len(c.counted.unused), free)
+	}
+}
+
+// Requests are counted of whom somebody picked, while somebody does, and what was
+// open meanwhile is not.
+func (h *hooked) choose() {
+	const n = 11
+	client, server := h.connect(1)
+	h.on()
+	defer h.off()
+	is := func(p *lab.Sockets) Pick {
+		_, owner, _ := h.slot(p)
+		return func(c *container.Container) bool { return c.ID == container.ID(owner) }
+	}
+	h.exchange(client, server, n)
+	h.want("both", flow{n, n}, flow{n, n})
+
+	h.pick(is(h.client))
+	h.exchange(client, server, n)
+	h.want("client alone", flow{n, n}, flow{2 * n, 2 * n})
+
+	h.ask(client)
+	h.read(server)
+	h.pick(func(*container.Container) bool { return true })
+	h.want("server again", flow{}, flow{2*n + 1, 2 * n})
+	h.answer(client, server)
+	h.want("answered", flow{}, flow{2*n + 1, 2*n + 1})
+	h.exchange(client, server, n)
+	h.want("and on", flow{n, n}, flow{3*n + 1, 3*n + 1})
+
+	h.pick(nil)
+	h.exchange(client, server, n)
+	h.want("nobody", flow{n, n}, flow{3*n + 1, 3*n + 1})
+}
+
+// Each request is timed once, to the first and to the last byte of its answer, at
+// both ends.
+func (h *hooked) latencies() {
+	const wait = 8 * time.Millisecond
+	client, server := h.connect(1)
+	h.on()
+	defer h.off()
+	h.timed(h.server)
+	h.timed(h.client)
+
+	asking := monotonic()
+	h.ask(client)
+	asked := monotonic()
+	reading := asked
+	h.read(server)
+	read := monotonic()
+	h.passes(wait)
+	first := monotonic()
+	h.server.Send(server, replyPart)
+	firstSent := monotonic()
+	h.client.Receive(client, replyPart)
+	h.passes(wait)
+	last := monotonic()
+	h.server.Send(server, replyPart)
+	lastSent := monotonic()
+	h.client.Receive(client, replyPart)
+	lastHeard := monotonic()
+
+	check := func(name string, got latency.Histogram, least, most int64) {
+		h.t.Helper()
+		from, to := latency.Bucket(uint64(least)), latency.Bucket(uint64(most))
+		for bucket, n := range got.Counts {
+			if n != 0 && (bucket < from || bucket > to) {
+				h.t.Errorf("%s: %d requests in bucket %d, want %d to %d (%v to %v)", name, n, bucket, from, to, time.Duration(least), time.Duration(most))
+			}
+		}
+		if got.N != 1 {
+			h.t.Errorf("%s: %d requests, want 1", name, got.N)
+		}
+	}
+	at := h.timed(h.server)
+	check("served, first byte", at.ServedFirst, first-read, firstSent-reading)
+	check("served", at.Served, last-read, lastSent-reading)
+	at = h.timed(h.client)
+	check("called", at.Called, last-asked, lastHeard-asking)
+	if at.Served.N != 0 || at.ServedFirst.N != 0 {
+		h.t.Errorf("client: %d, %d requests served, want none", at.Served.N, at.ServedFirst.N)
+	}
+}
+
+// timed is what was timed since the last call.
+func (h *hooked) timed(p *lab.Sockets) (r RequestRow) {
+	h.t.Helper()
+	slot, owner, _ := h.slot(p)
+	chosen, err := h.c.counted.judge(int(slot), h.c.resolver.Resolve(container.ID(owner)))
+	if err != nil || chosen == nil {
+		h.t.Fatalf("chosen %v, %v", chosen, err)
+	}
+	h.c.counted.times(chosen, &r)
+	return r
 }

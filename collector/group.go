@@ -12,6 +12,7 @@ type grouping struct {
 	index    map[string]int // key to row, of this tick
 	known    map[string]*container.Container
 	rows     []Row
+	into     []int // row of each row merged
 }
 
 func newGrouping(r *container.Resolver) *grouping {
@@ -21,9 +22,11 @@ func newGrouping(r *container.Resolver) *grouping {
 // merge adds up the rows of one group. Depths, flows and limits add; the
 // largest depth is at most the sum of the largest depths, which is given; a
 // queue that was not read in one member is not known of the group.
-func (g *grouping) merge(rows []Row) []Row {
+//
+// Requests are merged in place.
+func (g *grouping) merge(rows []Row, requests []RequestRow) ([]Row, []RequestRow) {
 	clear(g.index)
-	g.rows = g.rows[:0]
+	g.rows, g.into = g.rows[:0], g.into[:0]
 	for i := range rows {
 		key := g.resolver.Key(rows[i].Container)
 		at, found := g.index[key]
@@ -31,8 +34,10 @@ func (g *grouping) merge(rows []Row) []Row {
 			g.index[key] = len(g.rows)
 			g.rows = append(g.rows, rows[i])
 			g.rows[len(g.rows)-1].Container = g.named(key, rows[i].Container)
+			g.into = append(g.into, len(g.rows)-1)
 			continue
 		}
+		g.into = append(g.into, at)
 		into := &g.rows[at]
 		into.Sockets += rows[i].Sockets
 		into.CloseWait += rows[i].CloseWait
@@ -40,7 +45,26 @@ func (g *grouping) merge(rows []Row) []Row {
 			into.Cells[q].add(&rows[i].Cells[q])
 		}
 	}
-	return g.rows
+	return g.rows, g.mergeRequests(requests)
+}
+
+// mergeRequests adds up what was timed of the members of each group, into the
+// first of them.
+func (g *grouping) mergeRequests(requests []RequestRow) []RequestRow {
+	merged := requests[:0]
+next:
+	for i := range requests {
+		row := g.into[requests[i].Row]
+		for j := range merged {
+			if merged[j].Row == row {
+				merged[j].merge(&requests[i])
+				continue next
+			}
+		}
+		merged = append(merged, requests[i])
+		merged[len(merged)-1].Row = row
+	}
+	return merged
 }
 
 // named returns the container that stands for a group: that of its first

@@ -65,7 +65,7 @@ func TestMerge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := newGrouping(&container.Resolver{}).merge(tt.rows)
+			got, _ := newGrouping(&container.Resolver{}).merge(tt.rows, nil)
 			// A group has its name, and nothing that is its first member's own.
 			want := append([]Row(nil), tt.want...)
 			for i := range want {
@@ -86,19 +86,23 @@ func TestMergeAgain(t *testing.T) {
 	g := newGrouping(&container.Resolver{})
 	cell := Cell{Depth: 1, Valid: true}
 	rows := []Row{member(1, "x", 1, cell), member(2, "x", 1, cell), member(3, "y", 1, cell)}
-	first := g.merge(rows)[0].Container
-	got := g.merge(rows)
+	merge := func(rows []Row) []Row {
+		merged, _ := g.merge(rows, nil)
+		return merged
+	}
+	first := merge(rows)[0].Container
+	got := merge(rows)
 	if got[0].Container != first {
 		t.Error("a group is another container each tick")
 	}
 	if got[0].Cells[QueueOutstanding].Depth != 2 || rows[0].Cells[QueueOutstanding].Depth != 1 || rows[0].Container.Pod != "p" {
 		t.Errorf("merged twice: %+v from %+v", got[0], rows[0])
 	}
-	if n := testing.AllocsPerRun(100, func() { g.merge(rows) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { merge(rows) }); n != 0 {
 		t.Errorf("%v allocations per tick, want 0", n)
 	}
 	// Its first member has gone.
-	if got := g.merge(rows[1:])[0].Container; got.ID != 2 || got.Name != "x" {
+	if got := merge(rows[1:])[0].Container; got.ID != 2 || got.Name != "x" {
 		t.Errorf("group stands for %+v, want its member 2", got)
 	}
 }
@@ -107,9 +111,28 @@ func TestMergeAgain(t *testing.T) {
 func TestMergeForgetsGroups(t *testing.T) {
 	g := newGrouping(&container.Resolver{})
 	for i := range 5000 {
-		g.merge([]Row{member(container.ID(i+1), time.Duration(i).String(), 1, Cell{})})
+		g.merge([]Row{member(container.ID(i+1), time.Duration(i).String(), 1, Cell{})}, nil)
 	}
 	if len(g.known) > 1100 {
 		t.Errorf("%d groups known after 5000 that are gone", len(g.known))
+	}
+}
+
+// What was timed of the members of a group is timed of the group.
+func TestMergeRequests(t *testing.T) {
+	timed := func(row int, served ...time.Duration) (r RequestRow) {
+		r.Row = row
+		for _, d := range served {
+			r.Served.Add(d)
+			r.ServedFirst.Add(d / 2)
+			r.Called.Add(2 * d)
+		}
+		return r
+	}
+	const ms = time.Millisecond
+	rows := []Row{member(1, "x", 1, Cell{}), member(2, "y", 1, Cell{}), member(3, "x", 1, Cell{}), member(4, "z", 1, Cell{})}
+	_, got := newGrouping(&container.Resolver{}).merge(rows, []RequestRow{timed(0, ms, 5*ms), timed(2, 5*ms), timed(3, 9*ms)})
+	if diff := cmp.Diff([]RequestRow{timed(0, ms, 5*ms, 5*ms), timed(2, 9*ms)}, got); diff != "" {
+		t.Errorf("merge (-want +got):\n%s", diff)
 	}
 }

@@ -183,14 +183,16 @@ func (c *Collector) spend(k *keeper) spending {
 
 // adjust decides the pace of the next second.
 func (c *Collector) adjust(k *keeper, s spending) {
-	now, wanted := *c.pace.Load(), c.wanted
+	stored, wanted := *c.pace.Load(), c.wanted()
+	now := stored
+	now.Exact = now.Exact && wanted.Exact
 	if k.exact.waiting(time.Now()) {
 		wanted.Exact = false
 	}
 	budget := c.cfg.budgetShare(s.CPUs)
 	floor := max(MinPassHz, 1/c.cfg.Tick.Seconds())
 	next := nextPace(now, wanted, s, budget, floor)
-	if next == now {
+	if next == stored {
 		return
 	}
 	if now.Exact && !next.Exact {
@@ -223,7 +225,7 @@ func (f *family) probe(m *memory, tick time.Duration) Probe {
 
 // publish renews what other goroutines may ask.
 func (c *Collector) publish(k *keeper, s spending, health []Probe, losses []Loss, exactErr error) {
-	p := *c.pace.Load()
+	p, wanted := *c.pace.Load(), c.wanted()
 	discover := c.discover.probe(c.memory, c.cfg.Tick)
 	discover.Hz = 1 / c.discoverEvery().Seconds()
 	block := c.block
@@ -237,16 +239,16 @@ func (c *Collector) publish(k *keeper, s spending, health []Probe, losses []Loss
 		ProcessShare:  s.share(s.Process),
 		RSSBytes:      residentBytes(),
 		PassHz:        float64(s.Visits) / s.Wall.Seconds() / float64(p.SubsetCount),
-		PassHzWanted:  c.wanted.PassHz,
+		PassHzWanted:  wanted.PassHz,
 		QuietEvery:    int(p.QuietEvery),
 		SampledShare:  1 / float64(p.SubsetCount),
 		RelativeError: relativeError(p, c.cfg.Tick, 10),
-		GaveUp:        gaveUp(p, c.wanted),
+		GaveUp:        gaveUp(p, wanted),
 		ExactMode:     "off",
 	}
 	if p.Exact {
 		cost.ExactMode = "on"
-	} else if c.wanted.Exact {
+	} else if wanted.Exact {
 		cost.ExactMode = "dropped to keep the budget"
 	}
 	c.statusMu.Lock()
@@ -261,7 +263,7 @@ func (c *Collector) requestProbe(k *keeper, err error) Probe {
 		p.State, p.Reason = ProbeFailed, err.Error()
 	case c.pace.Load().Exact:
 		p.State = ProbeOn
-	case c.wanted.Exact:
+	case c.wanted().Exact:
 		p.Reason = "dropped to keep the CPU budget"
 	default:
 		p.Reason = "not asked for (--exact)"

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"seer/bpf"
+	"seer/collector/latency"
 )
 
 // What Go and the BPF programs declare twice is held together here.
@@ -161,6 +161,7 @@ func TestSizesEqualMapValues(t *testing.T) {
 		{"socket", "tracked_counts", unsafe.Sizeof(bpf.SocketIndexCounts{})},
 		{"epoll", "epolls", unsafe.Sizeof(bpf.EpollEpollState{})},
 		{"request_tp_btf", "exact_rows", unsafe.Sizeof(bpf.RequestTracepointExactRow{})},
+		{"request_tp_btf", "latency_rows", unsafe.Sizeof(bpf.RequestTracepointLatencyRow{})},
 		{"request_fexit", "exact_rows", unsafe.Sizeof(bpf.RequestTracepointExactRow{})},
 		{"request_kretprobe", "exact_rows", unsafe.Sizeof(bpf.RequestTracepointExactRow{})},
 	}
@@ -177,8 +178,11 @@ func TestSizesEqualMapValues(t *testing.T) {
 	if got := uint32(len(lossNames)); specs["socket"].Maps["losses"].MaxEntries != got {
 		t.Errorf("losses has %d entries, want %d", specs["socket"].Maps["losses"].MaxEntries, got)
 	}
-	if got := reflect.TypeFor[bpf.SocketContainerRow]().Field(7).Type.Len(); got != NumQueues {
+	if got := len(bpf.SocketContainerRow{}.Cells); got != NumQueues {
 		t.Errorf("a container row has %d cells, want %d", got, NumQueues)
+	}
+	if got := len(bpf.RequestTracepointLatencyRow{}.Outstanding.First); got != latency.Buckets {
+		t.Errorf("a histogram of the hooks has %d buckets, want %d", got, latency.Buckets)
 	}
 }
 

@@ -17,6 +17,8 @@ type memory struct {
 	rows     []bpf.SocketContainerRow // by slot
 	control  *bpf.SocketControl
 	families []bpf.SocketFamilyStats // by family
+
+	latencies []bpf.RequestTracepointLatencyRow // by latency row; none without exact mode
 }
 
 func mapMemory(shared map[string]*ebpf.Map) (*memory, error) {
@@ -37,6 +39,12 @@ func mapMemory(shared map[string]*ebpf.Map) (*memory, error) {
 	}
 	m.rows, m.control, m.families = rows, &controls[0], families
 	return m, nil
+}
+
+// mapLatencies maps what request hooks time, which are loaded last.
+func (m *memory) mapLatencies(rows *ebpf.Map) (err error) {
+	m.latencies, err = mmapValues[bpf.RequestTracepointLatencyRow](m, rows)
+	return err
 }
 
 // mmapValues maps the values of an array map. The kernel rounds values up to

@@ -88,7 +88,7 @@ func TestDepthsStandAtEveryPace(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := open(t, Config{GroupBy: container.ByProgram, CPUBudget: 1, Tick: 50 * time.Millisecond})
-			c.wanted = tt.pace // the controller has nothing to change
+			c.passive = tt.pace // the controller has nothing to change
 			c.setPace(tt.pace)
 			if tt.longest > 0 {
 				c.socket.longest = tt.longest

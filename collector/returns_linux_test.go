@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"seer/collector/container"
 	"seer/test/lab"
 )
 
@@ -108,6 +109,11 @@ func TestUnseenReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.exact.switchOff(c.memory)
+			if err := c.adopt(); err != nil {
+				t.Fatal(err)
+			}
+			c.CountExactly("test", func(*container.Container) bool { return true })
+			judgeAll(t, c)
 			before := countOf(t, c, "transfers_full")
 			const rounds = 5
 			var asked uint64
@@ -121,7 +127,7 @@ func TestUnseenReturns(t *testing.T) {
 			if err := c.slots.byID.Lookup(uint64(id), &slot); err != nil {
 				t.Fatal(err)
 			}
-			seen, err := c.exact.rows.counted(slot)
+			seen, err := c.counted.read(slot)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,6 +21,7 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 	var carry float64 // of a pass, from tick to tick
 	var tick Tick
 	var sp span
+	var err error // of counting exactly
 	for seq := uint64(1); ; seq++ {
 		passes := passesIn(c.cfg.Tick, c.pace.Load().PassHz, &carry)
 		part := length / int64(passes)
@@ -43,9 +44,11 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 			End:    originTime.Add(time.Duration(now - origin)),
 			Passes: c.socket.passes,
 			Losses: c.lossSum.Load(),
-			Rows:   c.assembler.assemble(&sp),
 		}
-		c.countExactly(&tick, &sp)
+		c.countExactly()
+		if tick.Rows, tick.Requests, err = c.assembler.assemble(&sp); err != nil {
+			c.giveUpExact(err)
+		}
 		c.publishHealth()
 		c.rowsMu.Unlock()
 		for _, f := range []*family{c.socket, c.epoll, c.task} {
@@ -150,33 +153,36 @@ func (c *Collector) describe(sp *span, start, end int64) {
 	sp.pass[QueueBlockIO] = ^uint64(0) // no pass: depth comes from the counters
 }
 
-// countExactly replaces sampled by counted numbers while exact mode is on.
-func (c *Collector) countExactly(tick *Tick, sp *span) {
-	want := c.pace.Load().Exact
-	switch {
-	case c.exact == nil:
+// countExactly switches exact mode as the budget allows and asks who is to be
+// counted, for the tick that is about to be read.
+func (c *Collector) countExactly() {
+	if c.exact == nil {
 		return
+	}
+	picks, version := c.choice.now()
+	switch want := c.pace.Load().Exact && len(picks) > 0; {
 	case want && !c.exact.active():
 		if err := c.exact.switchOn(c.memory); err != nil {
-			c.log.Warn("requests cannot be counted exactly", "err", err)
-			c.exactErr, c.exact = err, nil
-		}
-		return
-	case !want && c.exact.active():
-		c.exact.switchOff(c.memory)
-		return
-	case !want || c.assembler.groups != nil:
-		return
-	}
-	for i, slot := range c.assembler.order {
-		if i >= len(tick.Rows) || uint64(tick.Rows[i].Container.ID) != c.slots.rows[slot].Owner {
-			continue
-		}
-		if err := c.exact.refine(uint32(slot), c.slots.rows[slot].Owner, &tick.Rows[i], sp); err != nil {
-			c.log.Warn("requests cannot be counted exactly", "err", err)
+			c.giveUpExact(err)
 			return
 		}
+		c.assembler.counted = c.counted
+	case !want && c.exact.active():
+		c.exact.switchOff(c.memory)
+		c.counted.nobody()
+		c.assembler.counted = nil
 	}
+	c.counted.follow(picks, version)
+}
+
+// giveUpExact turns exact mode off for good.
+func (c *Collector) giveUpExact(err error) {
+	c.log.Warn("requests cannot be counted exactly", "err", err)
+	if c.exact.active() {
+		c.exact.switchOff(c.memory)
+	}
+	c.counted.nobody()
+	c.exactErr, c.exact, c.assembler.counted = err, nil, nil
 }
 
 // sleeper waits for times of CLOCK_MONOTONIC, with one timer.

@@ -26,7 +26,6 @@ type slots struct {
 	free *ebpf.Map // free_slots
 	rows []bpf.SocketContainerRow
 
-	exact   *exactRows
 	stats   *bpf.SocketFamilyStats
 	high    int // every row in use is below
 	touched []time.Time
@@ -35,17 +34,12 @@ type slots struct {
 	scratch []container.ID
 }
 
-func newSlots(m *memory, shared map[string]*ebpf.Map) (*slots, error) {
-	exact, err := newExactRows(shared["exact_rows"])
-	if err != nil {
-		return nil, err
-	}
+func newSlots(m *memory, shared map[string]*ebpf.Map) *slots {
 	return &slots{
-		exact: exact,
-		byID:  shared["container_slots"], free: shared["free_slots"], rows: m.rows, stats: &m.families[bpf.SocketFamilyIdFAMILY_SOCKET],
+		byID: shared["container_slots"], free: shared["free_slots"], rows: m.rows, stats: &m.families[bpf.SocketFamilyIdFAMILY_SOCKET],
 		touched: make([]time.Time, len(m.rows)), passes: make([]uint64, len(m.rows)),
 		gone: map[container.ID]time.Time{},
-	}, nil
+	}
 }
 
 // collect frees the rows of containers that are gone. It is called once per
@@ -103,9 +97,6 @@ func (s *slots) release(slot uint32) error {
 		return fmt.Errorf("free slot %d: %w", slot, err)
 	}
 	*row = bpf.SocketContainerRow{}
-	if err := s.exact.clear(slot); err != nil {
-		return err
-	}
 	s.touched[slot], s.passes[slot] = time.Time{}, 0
 	if err := s.free.Put(nil, slot); err != nil {
 		return fmt.Errorf("free slot %d: %w", slot, err)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"seer/collector/container"
+	"seer/collector/latency"
 )
 
 // Cell is what one tick knows about one queue of one container.
@@ -30,10 +31,28 @@ type Row struct {
 	Cells     [NumQueues]Cell
 }
 
+// RequestRow is what exact mode timed of one container's requests in a tick: how
+// long those took whose answer was written, or read, during it. The time is that
+// from the first byte of the request to the last of the answer. An answer that goes
+// on in the next tick moves its request there to a later bucket, so a count may be
+// negative: sums over some ticks are right.
+type RequestRow struct {
+	Row         int               // index in Tick.Rows
+	Served      latency.Histogram // requests that the container answered
+	ServedFirst latency.Histogram // the same, to the first byte of the answer
+	Called      latency.Histogram // requests that it made of others
+}
+
+func (r *RequestRow) merge(o *RequestRow) {
+	r.Served.Merge(&o.Served)
+	r.ServedFirst.Merge(&o.ServedFirst)
+	r.Called.Merge(&o.Called)
+}
+
 // Tick is one sample of every queue of every container on the host.
 //
-// A Tick handed to a consumer is valid until the consumer returns; Rows and
-// what they hold are reused for the next tick. Rows are ordered by container
+// A Tick handed to a consumer is valid until the consumer returns; Rows, Requests
+// and what they hold are reused for the next tick. Rows are ordered by container
 // ID. Containers are never modified once published; a change of name or
 // service is published as a new *container.Container with the same ID.
 type Tick struct {
@@ -43,4 +62,8 @@ type Tick struct {
 	Passes int    // socket passes taken during the tick
 	Losses uint64 // facts dropped since start, all reasons
 	Rows   []Row
+
+	// Requests are those of the containers whose requests are counted exactly now, in
+	// the order of Rows.
+	Requests []RequestRow
 }
