@@ -95,6 +95,9 @@ static __always_inline struct latency_counts *latencies_of(__u32 chosen, __u8 ro
 
 static __always_inline void add_bucket(__u32 counts[LATENCY_BUCKETS], __u32 bucket, __u32 n)
 {
+	/* Or the compiler compares one register and adds another, and older
+	 * verifiers lose the bound in between. */
+	barrier_var(bucket);
 	if (bucket < LATENCY_BUCKETS)
 		__sync_fetch_and_add(&counts[bucket], n);
 }
