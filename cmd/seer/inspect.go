@@ -29,7 +29,7 @@ type inspectHooks struct {
 
 	// Measure measures this host for d. The server it returns has consumed
 	// the ticks; the collector behind it stays open until close is called.
-	Measure func(ctx context.Context, d time.Duration) (srv *api.Server, close func() error, err error)
+	Measure func(ctx context.Context, d time.Duration, object api.Object) (srv *api.Server, close func() error, err error)
 
 	// Features probes the kernel: the rows of the object feature, and what
 	// writes them for people.
@@ -138,7 +138,7 @@ func (in *inspector) answer(ctx context.Context, out io.Writer, q inspectQuery) 
 	if q.object.Name == "feature" {
 		return in.features(ctx, out)
 	}
-	from, done, err := in.open(ctx)
+	from, done, err := in.open(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -158,9 +158,12 @@ func (in *inspector) answer(ctx context.Context, out io.Writer, q inspectQuery) 
 	if err := in.checkMatch(ctx, from, q); err != nil {
 		return err
 	}
-	fmt.Fprintf(in.notes, "no %s to show\n", q.object.Name)
+	fmt.Fprintf(in.notes, "no %s to show%s\n", q.object.Name, whyNone[q.object.Name])
 	return nil
 }
+
+// whyNone says what may be missing where an object has no rows.
+var whyNone = map[string]string{"request": ": requests are counted of whom `seer run --exact` names"}
 
 func (in *inspector) write(out io.Writer, q inspectQuery, doc *api.Document) error {
 	switch {
@@ -204,15 +207,15 @@ func (in *inspector) features(ctx context.Context, out io.Writer) error {
 }
 
 // checkMatch returns an error when it was the selector that left no rows. A
-// container that is there and has no socket did match.
+// container that is there and has no socket, or is not counted, did match.
 func (in *inspector) checkMatch(ctx context.Context, from answerer, q inspectQuery) error {
 	if q.selector == (api.Selector{}) {
 		return nil
 	}
-	if q.object.Name == "socket" {
+	if q.object.Name == "socket" || q.object.Name == "request" {
 		containers, err := from.Get(ctx, "container", q.selector)
 		if err != nil {
-			return fmt.Errorf("inspect socket: %w", err)
+			return fmt.Errorf("inspect %s: %w", q.object.Name, err)
 		}
 		if !noRows(containers) {
 			return nil

@@ -15,7 +15,7 @@ type answerer interface {
 
 // open returns whom to ask: the running Seer, or else one that has measured
 // in this process. done ends it.
-func (in *inspector) open(ctx context.Context) (from answerer, done func(), err error) {
+func (in *inspector) open(ctx context.Context, q inspectQuery) (from answerer, done func(), err error) {
 	client, err := api.Dial(ctx, in.socket)
 	switch {
 	case err == nil:
@@ -33,7 +33,7 @@ func (in *inspector) open(ctx context.Context) (from answerer, done func(), err 
 		}
 	}
 	fmt.Fprintf(in.notes, "no seer runs on this host (%s): measuring for %s\n", in.socket, in.length)
-	server, closeServer, err := in.hooks.Measure(ctx, in.length)
+	server, closeServer, err := in.hooks.Measure(ctx, in.length, q.object)
 	if err != nil {
 		return nil, nil, cannotMeasure(err)
 	}

@@ -73,6 +73,14 @@ var columnHelp = map[string]string{
   REQUESTS  answered on these connections since Seer knows them
 "external" is whoever is not on this host, or behind address translation.
 `,
+	"request": `Containers whose requests are counted exactly, by hooks on receive and send
+(seer run --exact). Where no seer runs, all are counted while it measures.
+  SIDE   served: requests that it answered; called: requests that it made
+  P50..  from the first byte of the request to the last of the answer, of the
+         last 10 s, within 1.6 %
+  FIRST  to the first byte of the answer
+Requests that are sent before the last was answered (pipelining) count as one.
+`,
 }
 
 // fieldHelp explains the columns, once for all queues.

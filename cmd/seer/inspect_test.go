@@ -80,9 +80,15 @@ func shopServer() *api.Server {
 	rows[0].Cells[collector.QueueReceive] = collector.Cell{Depth: 1234567, Mean: 1200000.5, Max: 2e6, Arrivals: 3e8, Departures: 3e8, Wait: 123 * time.Microsecond, Valid: true}
 	rows[0].Cells[collector.QueueOutstanding] = collector.Cell{Mean: .04, Max: 1, Arrivals: 12, Departures: 12, Wait: 333 * time.Microsecond, Valid: true}
 	rows[2].Cells[collector.QueueUnreadRequests] = collector.Cell{Depth: 99999, Mean: 99999.5, Max: 1e5, Limit: 4096, Arrivals: 1, Valid: true}
+	requests := []collector.RequestRow{{Row: 0}, {Row: 1}}
+	for i := range 1000 {
+		requests[0].ServedFirst.Add(time.Duration(i+1) * 10 * time.Microsecond)
+		requests[0].Served.Add(time.Duration(i+1) * 20 * time.Microsecond)
+	}
+	requests[0].Called.Add(12 * time.Second)
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for seq := range uint64(4) {
-		server.Consume(&collector.Tick{Seq: seq, Start: start, End: start.Add(100 * time.Millisecond), Losses: 3, Rows: rows})
+		server.Consume(&collector.Tick{Seq: seq, Start: start, End: start.Add(100 * time.Millisecond), Losses: 3, Rows: rows, Requests: requests})
 	}
 	return server
 }
@@ -94,7 +100,7 @@ func inspect(t *testing.T, args ...string) (out string, err error) {
 	server := shopServer()
 	closed := false
 	cmd := newInspectCommand(inspectHooks{
-		Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+		Measure: func(context.Context, time.Duration, api.Object) (*api.Server, func() error, error) {
 			return server, func() error { closed = true; return nil }, nil
 		},
 		Features: func(context.Context) (any, func(io.Writer) error, error) {
@@ -126,10 +132,11 @@ func TestInspectGolden(t *testing.T) {
 		"service":   {"service", "service dump service db"},
 		"socket":    {"socket", "socket container web-7f9c", "socket container db", "socket dump service web"},
 		"edge":      {"edge", "edge service db", "edge dump container web-7f9c", "--graph dot edge", "--graph mermaid edge"},
+		"request":   {"request", "request container web-7f9c", "request dump service db", "request container k8s_checkout-recommendation-service_checkout-7d9f8b6c5-x2x4z_production_0"},
 		"probe":     {"probe", "probe dump"},
 		"feature":   {"feature", "-j feature"},
-		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j queue container nope"},
-		"help":      {"queue help", "socket help", "edge help", "request help"},
+		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j violation", "-j queue container nope"},
+		"help":      {"queue help", "socket help", "edge help", "request help", "violation help"},
 		"errors": {
 			"", "nonsense", "s", "co", "queue s", "queue nonsense", "queue container", "queue container a container b",
 			"queue queue s", "socket queue accept", "probe container web", "queue container nope", "container cgroup abc",
@@ -221,7 +228,7 @@ func TestInspectAsksRunningSeer(t *testing.T) {
 		}
 	}()
 	run := func(args ...string) (string, string, error) {
-		cmd := newInspectCommand(inspectHooks{Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+		cmd := newInspectCommand(inspectHooks{Measure: func(context.Context, time.Duration, api.Object) (*api.Server, func() error, error) {
 			return nil, nil, errors.New("measured although a seer runs")
 		}})
 		var stdout, stderr bytes.Buffer
@@ -268,14 +275,14 @@ func TestInspectErrors(t *testing.T) {
 		{"nobody to ask", inspectHooks{}, []string{"queue"}, exitKernel},
 		{"may not measure", inspectHooks{
 			MayMeasure: func() error { return kernelError(refused) },
-			Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+			Measure: func(context.Context, time.Duration, api.Object) (*api.Server, func() error, error) {
 				return nil, nil, errors.New("measured without the privileges")
 			},
 		}, []string{"queue"}, exitKernel},
-		{"cannot measure", inspectHooks{Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+		{"cannot measure", inspectHooks{Measure: func(context.Context, time.Duration, api.Object) (*api.Server, func() error, error) {
 			return nil, nil, kernelError(refused)
 		}}, []string{"queue"}, exitKernel},
-		{"collector failed", inspectHooks{Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+		{"collector failed", inspectHooks{Measure: func(context.Context, time.Duration, api.Object) (*api.Server, func() error, error) {
 			return nil, nil, refused
 		}}, []string{"queue"}, exitFailed},
 		{"no features", inspectHooks{}, []string{"feature"}, exitKernel},
@@ -304,7 +311,7 @@ func (brokenPipe) Write([]byte) (int, error) {
 func TestInspectClosedOutput(t *testing.T) {
 	run := func(out io.Writer) error {
 		in := &inspector{out: out, notes: io.Discard, socket: filepath.Join(t.TempDir(), "none.sock"), length: time.Second,
-			hooks: inspectHooks{Measure: func(context.Context, time.Duration) (*api.Server, func() error, error) {
+			hooks: inspectHooks{Measure: func(context.Context, time.Duration, api.Object) (*api.Server, func() error, error) {
 				return shopServer(), func() error { return nil }, nil
 			}}}
 		return in.run(t.Context(), []string{"queue"})
@@ -326,7 +333,7 @@ func TestInspectClosedOutput(t *testing.T) {
 func TestInspectInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in := &inspector{out: io.Discard, notes: io.Discard, socket: filepath.Join(t.TempDir(), "none.sock"), length: time.Hour,
-		hooks: inspectHooks{Measure: func(ctx context.Context, _ time.Duration) (*api.Server, func() error, error) {
+		hooks: inspectHooks{Measure: func(ctx context.Context, _ time.Duration, _ api.Object) (*api.Server, func() error, error) {
 			cancel()
 			<-ctx.Done()
 			return nil, nil, ctx.Err()

@@ -21,10 +21,10 @@ func localHooks() inspectHooks {
 	return inspectHooks{MayMeasure: checkPrivileges, Measure: measure, Features: probeFeatures}
 }
 
-// measure traces this host for d and returns a server that has seen it. The
+// measure traces this host for d, its requests one by one if they are asked for, and returns a server that has seen it. The
 // programs stay attached until close is called: sockets can still be listed.
-func measure(ctx context.Context, d time.Duration) (*api.Server, func() error, error) {
-	c, server, err := newLocal()
+func measure(ctx context.Context, d time.Duration, object api.Object) (*api.Server, func() error, error) {
+	c, server, err := newLocal(object.Name == "request")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,11 +43,11 @@ func run(ctx context.Context, c *collector.Collector, server *api.Server, d time
 	return ctx.Err()
 }
 
-func newLocal() (*collector.Collector, *api.Server, error) {
+func newLocal(exact bool) (*collector.Collector, *api.Server, error) {
 	if err := checkPrivileges(); err != nil {
 		return nil, nil, err
 	}
-	c, err := collector.New(collector.Config{Logger: slog.New(slog.DiscardHandler)})
+	c, err := collector.New(collector.Config{Exact: exact, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, collectorError(err)
 	}
@@ -56,7 +56,7 @@ func newLocal() (*collector.Collector, *api.Server, error) {
 
 // localFeed is a Seer inside `seer top`, which records nothing.
 func localFeed(ctx context.Context) (top.Feed, error) {
-	c, server, err := newLocal()
+	c, server, err := newLocal(false)
 	if err != nil {
 		return nil, err
 	}

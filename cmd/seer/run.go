@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +75,7 @@ func addRun(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.DurationVar(&o.tick, "tick", collector.DefaultTick, "length of one sample, 10ms to 10s")
 	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
-	f.StringVar(&o.exact, "exact", "off", "off, or on: count every request by hooks on send and receive")
+	f.StringVar(&o.exact, "exact", "off", "count and time requests one by one, by hooks on send and receive: off, on, or containers and services, by comma")
 	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
 	f.StringVar(&o.db, "db", defaultDB, `directory of the database, or "none"`)
 	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")
@@ -115,8 +117,8 @@ func (o *runOptions) check() error {
 	if err := checkAddress(o.listen); err != nil {
 		return fmt.Errorf("--listen %q: want HOST:PORT, such as 127.0.0.1:9400: %w", o.listen, err)
 	}
-	if o.exact != "off" && o.exact != "on" {
-		return fmt.Errorf("--exact %q: want off or on", o.exact)
+	if _, err := pickExact(o.exact); err != nil {
+		return err
 	}
 	switch o.act {
 	case "off":
@@ -126,6 +128,23 @@ func (o *runOptions) check() error {
 		return fmt.Errorf("--act %q: want off", o.act)
 	}
 	return nil
+}
+
+// pickExact says whose requests are counted exactly; nil where nobody's are.
+func pickExact(flag string) (collector.Pick, error) {
+	switch flag {
+	case "off":
+		return nil, nil
+	case "on":
+		return func(*container.Container) bool { return true }, nil
+	}
+	names := strings.Split(flag, ",")
+	if slices.Contains(names, "") {
+		return nil, fmt.Errorf("--exact %q: want off, on, or names of containers and services, by comma", flag)
+	}
+	return func(c *container.Container) bool {
+		return slices.Contains(names, c.Name) || c.Service != "" && slices.Contains(names, c.Service)
+	}, nil
 }
 
 // checkAddress refuses what could never be listened on. An empty address is

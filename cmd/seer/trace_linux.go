@@ -71,13 +71,18 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		return usageError(fmt.Errorf("run: --group-by: %w", err))
 	}
 	c, err := collector.New(collector.Config{
-		Tick: o.tick, CPUBudget: float64(o.budget), GroupBy: groupBy, Exact: o.exact == "on", Logger: log,
+		Tick: o.tick, CPUBudget: float64(o.budget), GroupBy: groupBy, Logger: log,
 	})
 	if err != nil {
 		showVerifierLog(screen, err, o.verbose)
 		return fmt.Errorf("run: %w", collectorError(err))
 	}
 	closers.add(c.Close)
+	exact, err := pickExact(o.exact)
+	if err != nil {
+		return usageError(fmt.Errorf("run: %w", err))
+	}
+	c.CountExactly("operator", exact)
 	var store tracedb.Store
 	if o.db != noDB {
 		db, err := embedded.Open(o.db, embedded.Options{MaxAge: time.Duration(o.keepAge), MaxBytes: uint64(o.keepBytes), Logger: log})

@@ -19,6 +19,8 @@ func writeTable(w io.Writer, q inspectQuery, doc *api.Document) error {
 		return writeContainers(w, doc)
 	case "service":
 		return writeServices(w, doc)
+	case "request":
+		return writeRequests(w, doc)
 	case "socket":
 		return writeSockets(w, doc)
 	case "edge":

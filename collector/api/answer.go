@@ -24,6 +24,8 @@ func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector
 	case "queue":
 		reasons := notMeasuredReasons(s.cfg.Source.Probes())
 		return func(add func(any) error) error { return s.eachQueue(f, picked, sel.Queue, &reasons, add) }, nil
+	case "request":
+		return eachOf(s.requestRows(f, picked)), nil
 	case "socket":
 		return s.socketRows(ctx, f, picked)
 	case "edge":

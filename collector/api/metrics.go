@@ -63,6 +63,7 @@ func newFact(kind prometheus.ValueType, name, help string, labels ...string) fac
 type metrics struct {
 	server *Server
 	queues [collector.NumQueues]queueMetrics
+	took   *prometheus.Desc
 
 	info, build, start, tick, ticks, lastTick, containers, sockets, passes  fact
 	closeWait                                                               fact
@@ -114,6 +115,7 @@ func newMetrics(s *Server) *metrics {
 		free:    newFact(gauge, "tracedb_free_bytes", "Room left on the database's file system."),
 		stalled: newFact(gauge, "tracedb_stalled", "1 while a write waits for disk space."),
 	}
+	m.took = prometheus.NewDesc("seer_request_duration_seconds", "How long requests took, of containers that are counted exactly.", []string{"container", "service", "side"}, nil)
 	for q := range m.queues {
 		m.queues[q] = newQueueMetrics(&collector.Queues[q])
 	}

@@ -4,6 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"seer/collector"
+	"seer/collector/container"
+	"seer/collector/latency"
 )
 
 // collectQueues sends what each container has, and the rest as "~other". A
@@ -29,6 +31,7 @@ func (m *metrics) collectQueues(ch chan<- prometheus.Metric, f *frame) {
 		m.closeWait.send(ch, float64(r.CloseWait), name, c.Service)
 		m.sendCells(ch, &r.Cells, name, c.Service)
 		m.sendSums(ch, &sums, name, c.Service)
+		m.sendRequests(ch, c.ID, name, c.Service)
 	}
 	if anyOther {
 		m.closeWait.send(ch, float64(otherClosing), otherContainers, otherContainers)
@@ -36,6 +39,29 @@ func (m *metrics) collectQueues(ch chan<- prometheus.Metric, f *frame) {
 	}
 	if sums, ok := t.rest(); ok {
 		m.sendSums(ch, &sums, otherContainers, otherContainers)
+	}
+}
+
+// sendRequests sends how long a container's requests took, by octave: the bounds
+// of octaves are bounds of buckets, so nothing is lost but detail.
+func (m *metrics) sendRequests(ch chan<- prometheus.Metric, id container.ID, name, service string) {
+	total, sum, ok := m.server.requests.totals(id)
+	if !ok {
+		return
+	}
+	for side := range total {
+		h := &total[side]
+		if h.N <= 0 {
+			continue
+		}
+		below, count := map[float64]uint64{}, int64(0)
+		for bucket, n := range h.Counts[:latency.Buckets-1] {
+			count += int64(n)
+			if _, to := latency.Bounds(bucket); to&(to-1) == 0 {
+				below[to.Seconds()] = uint64(max(count, 0))
+			}
+		}
+		ch <- prometheus.MustNewConstHistogram(m.took, uint64(h.N), sum[side], below, name, service, sideNames[side])
 	}
 }
 

@@ -80,6 +80,8 @@ func valueOf(m *dto.Metric) float64 {
 		return m.GetGauge().GetValue()
 	case m.GetCounter() != nil:
 		return m.GetCounter().GetValue()
+	case m.GetHistogram() != nil:
+		return float64(m.GetHistogram().GetSampleCount())
 	}
 	return m.GetUntyped().GetValue()
 }
@@ -89,6 +91,10 @@ func TestMetrics(t *testing.T) {
 	s := New(Config{Source: src, Version: "1.2.3", Started: epoch, Store: func() StoreStats {
 		return StoreStats{Points: 1000, Dropped: 2, Written: 3000, DiskBytes: 4000, FreeBytes: 5000}
 	}})
+	tick.Requests = make([]collector.RequestRow, 1)
+	for _, d := range []time.Duration{time.Microsecond, 3 * time.Millisecond, 40 * time.Millisecond} {
+		tick.Requests[0].Served.Add(d)
+	}
 	for range 10 {
 		s.Consume(tick)
 		tick = next(tick)
@@ -106,6 +112,7 @@ func TestMetrics(t *testing.T) {
 		`seer_container_info{cgroup="v1:52",container="db",image="",namespace="",pod="",runtime="systemd",service="db"}`: 1,
 		`seer_close_wait_sockets{container="web-7f9c",service="web"}`:                                                    3,
 		`seer_close_wait_sockets{container="db",service="db"}`:                                                           0,
+		`seer_request_duration_seconds{container="web-7f9c",service="web",side="served"}`:                                30,
 		`seer_losses_total{reason="map_full"}`:                                                                           3,
 		`seer_losses_total{reason="no_owner"}`:                                                                           0,
 		`seer_probe_state{probe="epoll",state="failed"}`:                                                                 1,
@@ -143,6 +150,27 @@ func TestMetrics(t *testing.T) {
 	}
 	if got["go_goroutines"] == 0 || got["process_resident_memory_bytes"] == 0 {
 		t.Error("no metrics of the Go runtime or the process")
+	}
+}
+
+// Buckets of a histogram hold what took no longer than their bound.
+func TestRequestMetrics(t *testing.T) {
+	src, tick := shop()
+	s := New(Config{Source: src})
+	tick.Requests = make([]collector.RequestRow, 1)
+	for _, d := range []time.Duration{500, 3 * time.Millisecond, 3 * time.Millisecond, 40 * time.Millisecond, 2 * time.Minute} {
+		tick.Requests[0].Called.Add(d)
+	}
+	s.Consume(tick)
+	_, body := fetch(t, web(t, s)+"/metrics")
+	for bound, n := range map[string]int{"1.024e-06": 1, "0.002097152": 1, "0.004194304": 3, "0.033554432": 3, "0.067108864": 4, "68.719476736": 4, "+Inf": 5} {
+		want := fmt.Sprintf(`seer_request_duration_seconds_bucket{container="web-7f9c",service="web",side="called",le="%s"} %d`+"\n", bound, n)
+		if !strings.Contains(body, want) {
+			t.Errorf("no line %q", want)
+		}
+	}
+	if strings.Contains(body, `side="served"`) {
+		t.Error("requests served, of which there were none")
 	}
 }
 

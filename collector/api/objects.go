@@ -16,7 +16,7 @@ var Objects = []Object{
 	{Name: "service", Help: "services: the sums of their containers"},
 	{Name: "queue", Help: "depth, limit, arrivals and wait of each queue"},
 	{Name: "edge", Help: "who calls whom: connections from container to container"},
-	{Name: "request", Help: "requests by name, with their latency", Needs: "request tracing"},
+	{Name: "request", Help: "how long requests took, of containers that are counted exactly"},
 	{Name: "socket", Help: "tracked sockets: bytes waiting, and whose move it is"},
 	{Name: "violation", Help: "intervals in which a QoS target was exceeded", Needs: "QoS targets"},
 	{Name: "alarm", Help: "predicted violations, with their culprit", Needs: "a prediction model"},

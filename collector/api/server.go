@@ -48,14 +48,15 @@ var ErrNoTick = errors.New("no tick yet")
 
 // Server answers from the ticks it consumes. Make one with New.
 type Server struct {
-	cfg     Config
-	frames  frames
-	history history
-	totals  totals
-	streams streams
-	ticked  chan struct{} // closed by the first tick
-	once    sync.Once
-	dumping chan struct{} // holds a token while a socket dump runs: one at a time
+	cfg      Config
+	frames   frames
+	history  history
+	totals   totals
+	requests requests
+	streams  streams
+	ticked   chan struct{} // closed by the first tick
+	once     sync.Once
+	dumping  chan struct{} // holds a token while a socket dump runs: one at a time
 }
 
 // New returns a server that has consumed nothing. It starts nothing.
@@ -84,6 +85,7 @@ func New(cfg Config) *Server {
 func (s *Server) Consume(t *collector.Tick) {
 	s.history.add(t.Rows)
 	s.totals.add(t)
+	s.requests.add(t)
 	s.frames.put(t)
 	s.once.Do(func() { close(s.ticked) })
 	s.streams.wake()
@@ -134,7 +136,7 @@ func (s *Server) writeDocument(ctx context.Context, w io.Writer, name string, se
 // needsTick reports whether an object's rows come from the last tick.
 func needsTick(o Object) bool {
 	switch o.Name {
-	case "container", "service", "queue", "socket":
+	case "container", "service", "queue", "request", "socket":
 		return true
 	}
 	return false

@@ -116,6 +116,23 @@ type EdgeRow struct {
 	Requests       uint64 `json:"requests"` // answered on these since Seer knows them
 }
 
+// RequestRow is how long the requests of one container took lately: those that it
+// answered, or those that it made of others. Quantiles are null without requests.
+type RequestRow struct {
+	Container  string   `json:"container"`
+	Service    string   `json:"service"`
+	CgroupID   uint64   `json:"cgroup_id"`
+	Side       string   `json:"side"`     // served, called
+	Requests   int64    `json:"requests"` // of the last OverMS
+	OverMS     float64  `json:"over_ms"`
+	PerSecond  float64  `json:"per_second"`
+	P50MS      *float64 `json:"p50_ms"` // from the first byte of the request to the last of the answer
+	P90MS      *float64 `json:"p90_ms"`
+	P99MS      *float64 `json:"p99_ms"`
+	FirstP50MS *float64 `json:"first_p50_ms"` // to the first byte of the answer; served only
+	FirstP99MS *float64 `json:"first_p99_ms"`
+}
+
 // ProbeRow is the health and cost of one family of BPF programs.
 type ProbeRow struct {
 	Probe      string   `json:"probe"`

@@ -111,18 +111,26 @@ func (h *Histogram) Above(d time.Duration) int64 {
 	return n
 }
 
+// IsZero reports whether nothing was counted, nor taken back.
+func (h *Histogram) IsZero() bool { return *h == Histogram{} }
+
+// Sum is the latency of all together, each taken at the middle of its bucket.
+func (h *Histogram) Sum() time.Duration {
+	var sum time.Duration
+	for i, n := range h.Counts {
+		if n != 0 {
+			sum += time.Duration(n) * middle(i)
+		}
+	}
+	return sum
+}
+
 // Mean is their mean latency, each taken at the middle of its bucket; 0 without any.
 func (h *Histogram) Mean() time.Duration {
 	if h.N <= 0 {
 		return 0
 	}
-	var sum float64
-	for i, n := range h.Counts {
-		if n != 0 {
-			sum += float64(n) * float64(middle(i))
-		}
-	}
-	return time.Duration(sum / float64(h.N))
+	return h.Sum() / time.Duration(h.N)
 }
 
 func middle(bucket int) time.Duration {

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"seer/collector/api"
+)
+
+// writeRequests writes how long requests took, a line for each side of a
+// container.
+func writeRequests(w io.Writer, doc *api.Document) error {
+	rows, err := rowsOf[api.RequestRow](doc)
+	if err != nil {
+		return err
+	}
+	t := table{columns: []column{
+		{title: "CONTAINER", give: true}, {title: "SIDE"}, {title: "REQ/s", right: true}, {title: "P50 ms", right: true},
+		{title: "P90 ms", right: true}, {title: "P99 ms", right: true}, {title: "FIRST P50", right: true}, {title: "FIRST P99", right: true},
+	}}
+	longest := 0.0
+	for i := range rows {
+		r := &rows[i]
+		longest = max(longest, r.OverMS)
+		t.add(orGone(r.Container), r.Side, number(r.PerSecond), quantile(r.P50MS), quantile(r.P90MS), quantile(r.P99MS),
+			quantile(r.FirstP50MS), quantile(r.FirstP99MS))
+	}
+	fmt.Fprintf(w, "(last %s; %s)\n", (time.Duration(longest) * time.Millisecond).Round(100*time.Millisecond), status(doc))
+	return t.writeTo(w)
+}
+
+// quantile shows what is not known without requests.
+func quantile(ms *float64) string {
+	if ms == nil {
+		return "-"
+	}
+	return number(*ms)
+}
