@@ -105,7 +105,8 @@ const (
 	BlockLossReasonLOSS_TRANSFERS_FULL  BlockLossReason = 11
 	BlockLossReasonLOSS_BLOCK_UNSEEN    BlockLossReason = 12
 	BlockLossReasonLOSS_SOCKETS_FULL    BlockLossReason = 13
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 14
+	BlockLossReasonLOSS_CALLS_FULL      BlockLossReason = 14
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 15
 )
 
 // Names of all BPF objects in the ELF.

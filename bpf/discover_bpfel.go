@@ -128,7 +128,8 @@ const (
 	DiscoverLossReasonLOSS_TRANSFERS_FULL  DiscoverLossReason = 11
 	DiscoverLossReasonLOSS_BLOCK_UNSEEN    DiscoverLossReason = 12
 	DiscoverLossReasonLOSS_SOCKETS_FULL    DiscoverLossReason = 13
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 14
+	DiscoverLossReasonLOSS_CALLS_FULL      DiscoverLossReason = 14
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 15
 )
 
 type DiscoverSocketState struct {
@@ -167,6 +168,8 @@ type DiscoverSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type DiscoverTrackedSocket struct {

@@ -3,7 +3,7 @@
 /* The list of tracked sockets, on demand: `seer inspect socket`. */
 #include "tracked.bpf.h"
 
-/* One socket, 112 bytes, written to the reader of the iterator. */
+/* One socket, 120 bytes, written to the reader of the iterator. */
 struct socket_record {
 	__u64 owner;
 	__u64 inode;
@@ -25,6 +25,7 @@ struct socket_record {
 	__u32 accept_backlog_limit;
 	__u32 syn_queue;
 	__u32 pad;
+	__u64 waited_ns;
 };
 
 /* Keeps the type in BTF, for Go. */
@@ -53,6 +54,7 @@ static __always_inline int dump_socket(struct seq_file *seq, struct sock *sk,
 	record.nic_tx_bytes = state->nic_tx_bytes;
 	record.unread_requests = state->unread_requests;
 	record.requests = state->requests;
+	record.waited_ns = state->waited_ns;
 	record.tcp_state = sk->__sk_common.skc_state;
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	/* As shown by /proc/PID/fd and ss(8); zero before accept(2). */

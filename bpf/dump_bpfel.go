@@ -118,7 +118,8 @@ const (
 	DumpLossReasonLOSS_TRANSFERS_FULL  DumpLossReason = 11
 	DumpLossReasonLOSS_BLOCK_UNSEEN    DumpLossReason = 12
 	DumpLossReasonLOSS_SOCKETS_FULL    DumpLossReason = 13
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 14
+	DumpLossReasonLOSS_CALLS_FULL      DumpLossReason = 14
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 15
 )
 
 type DumpSocketRecord struct {
@@ -143,6 +144,7 @@ type DumpSocketRecord struct {
 	AcceptBacklogLimit uint32
 	SynQueue           uint32
 	Pad                uint32
+	WaitedNs           uint64
 }
 
 type DumpSocketState struct {
@@ -181,6 +183,8 @@ type DumpSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type DumpTrackedSocket struct {

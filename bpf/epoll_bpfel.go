@@ -107,7 +107,8 @@ const (
 	EpollLossReasonLOSS_TRANSFERS_FULL  EpollLossReason = 11
 	EpollLossReasonLOSS_BLOCK_UNSEEN    EpollLossReason = 12
 	EpollLossReasonLOSS_SOCKETS_FULL    EpollLossReason = 13
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 14
+	EpollLossReasonLOSS_CALLS_FULL      EpollLossReason = 14
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 15
 )
 
 // Names of all BPF objects in the ELF.

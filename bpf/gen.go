@@ -1,6 +1,6 @@
 package bpf
 
-//go:generate go tool bpf2go -tags linux -target bpfel -type queue_id -type loss_reason -type hook_id -type family_id -type socket_role -type socket_turn -type queue_cell -type container_row -type control -type family_stats -type socket_state -type tracked_socket -type index_counts Socket socket.bpf.c
+//go:generate go tool bpf2go -tags linux -target bpfel -type queue_id -type loss_reason -type hook_id -type family_id -type socket_role -type socket_turn -type queue_cell -type container_row -type control -type family_stats -type socket_state -type tracked_socket -type index_counts -type listener_key -type call_key -type call_counts Socket socket.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel -type socket_record Dump dump.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel Discover discover.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel -type epoll_state Epoll epoll.bpf.c

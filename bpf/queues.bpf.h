@@ -39,6 +39,7 @@ enum loss_reason {
 	LOSS_TRANSFERS_FULL,	/* exact mode by kretprobe: too many threads or connections */
 	LOSS_BLOCK_UNSEEN,	/* a block request completed and no program ran: found out later */
 	LOSS_SOCKETS_FULL,	/* more than TRACKED_MAX sockets, where they are in a table */
+	LOSS_CALLS_FULL,	/* connections to too many peers closed within a second */
 	LOSS_REASON_MAX,
 };
 

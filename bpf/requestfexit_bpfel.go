@@ -152,7 +152,8 @@ const (
 	RequestFexitLossReasonLOSS_TRANSFERS_FULL  RequestFexitLossReason = 11
 	RequestFexitLossReasonLOSS_BLOCK_UNSEEN    RequestFexitLossReason = 12
 	RequestFexitLossReasonLOSS_SOCKETS_FULL    RequestFexitLossReason = 13
-	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 14
+	RequestFexitLossReasonLOSS_CALLS_FULL      RequestFexitLossReason = 14
+	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 15
 )
 
 type RequestFexitSocketState struct {
@@ -191,6 +192,8 @@ type RequestFexitSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type RequestFexitTrackedSocket struct {

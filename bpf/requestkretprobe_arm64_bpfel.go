@@ -170,7 +170,8 @@ const (
 	RequestKretprobeLossReasonLOSS_TRANSFERS_FULL  RequestKretprobeLossReason = 11
 	RequestKretprobeLossReasonLOSS_BLOCK_UNSEEN    RequestKretprobeLossReason = 12
 	RequestKretprobeLossReasonLOSS_SOCKETS_FULL    RequestKretprobeLossReason = 13
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 14
+	RequestKretprobeLossReasonLOSS_CALLS_FULL      RequestKretprobeLossReason = 14
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 15
 )
 
 type RequestKretprobeSocketState struct {
@@ -209,6 +210,8 @@ type RequestKretprobeSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type RequestKretprobeTrackedSocket struct {

@@ -148,7 +148,8 @@ const (
 	RequestTracepointLossReasonLOSS_TRANSFERS_FULL  RequestTracepointLossReason = 11
 	RequestTracepointLossReasonLOSS_BLOCK_UNSEEN    RequestTracepointLossReason = 12
 	RequestTracepointLossReasonLOSS_SOCKETS_FULL    RequestTracepointLossReason = 13
-	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 14
+	RequestTracepointLossReasonLOSS_CALLS_FULL      RequestTracepointLossReason = 14
+	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 15
 )
 
 type RequestTracepointSocketState struct {
@@ -187,6 +188,8 @@ type RequestTracepointSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type RequestTracepointTrackedSocket struct {

@@ -97,7 +97,8 @@ const (
 	SchedLossReasonLOSS_TRANSFERS_FULL  SchedLossReason = 11
 	SchedLossReasonLOSS_BLOCK_UNSEEN    SchedLossReason = 12
 	SchedLossReasonLOSS_SOCKETS_FULL    SchedLossReason = 13
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 14
+	SchedLossReasonLOSS_CALLS_FULL      SchedLossReason = 14
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 15
 )
 
 type SchedTaskState struct {

@@ -4,6 +4,7 @@
  * received. The kernel keeps enough per connection to tell, at any moment, who
  * owes the next byte; a pass looks at every tracked socket some times per tick.
  */
+#include "calls.bpf.h"
 #include "exact.bpf.h"
 #include "compat.bpf.h"
 #include "rotation.bpf.h"
@@ -54,6 +55,24 @@ static __always_inline void count_bytes(struct container_row *row, struct socket
 	state->flags |= SOCKET_VISITED;
 	state->copied_seq = copied;
 	state->snd_una = acked;
+}
+
+/* An answer that is owed at a visit was owed since the one before or, at the first,
+ * since the pass before: what is too much for a young connection makes up for those
+ * that come and go between two passes.
+ */
+static __always_inline void count_wait(struct socket_state *state)
+{
+	struct control *ctl = control();
+	__u64 now_ns, since_ns;
+
+	if (!ctl)
+		return;
+	now_ns = ctl->pass_ns[FAMILY_SOCKET];
+	since_ns = state->visited_ns ? state->visited_ns : ctl->previous_ns[FAMILY_SOCKET];
+	if (since_ns && now_ns > since_ns && waits(state))
+		state->waited_ns += now_ns - since_ns;
+	state->visited_ns = now_ns;
 }
 
 /* Births, roles and deaths of TCP sockets.
@@ -120,6 +139,7 @@ static __always_inline int change(const struct sock *sk, int oldstate, int newst
 			state->owner = listener->owner;
 			state->flags |= SOCKET_WEAK_OWNER;
 			row = row_of(state->owner, &state->slot);
+			note_served(sk, state->owner);
 			if (row) {
 				/* Out of the SYN queue and into the accept backlog. */
 				__sync_fetch_and_add(&row->cells[QUEUE_SYN].departures, 1);
@@ -137,6 +157,10 @@ static __always_inline int change(const struct sock *sk, int oldstate, int newst
 		state = state_of(sk, false);
 		if (!state || !state->owner || state->flags & SOCKET_SELF)
 			return 0;
+		if (newstate == TCP_CLOSE && oldstate == TCP_SYN_SENT) {
+			note_call(sk, state, true);
+			return 0;
+		}
 		row = row_of(state->owner, &state->slot);
 		if (row) {
 			const struct tcp_sock *tp = (const void *)sk;
@@ -147,6 +171,8 @@ static __always_inline int change(const struct sock *sk, int oldstate, int newst
 				abandon_request(&state->exact, state->slot, state->role, row->exact,
 						bpf_ktime_get_ns());
 		}
+		if (newstate == TCP_CLOSE && (state->role == ROLE_CLIENT || state->role == ROLE_SERVER))
+			note_call(sk, state, false);
 	}
 	return 0;
 }
@@ -185,9 +211,6 @@ static __always_inline void measure_listener(struct container_row *row, struct s
 static __always_inline void add_connection(struct container_row *row, struct socket_state *state,
 					   __u64 pass)
 {
-	bool waits = state->turn == (state->role == ROLE_CLIENT ? TURN_SENT : TURN_RECEIVED) &&
-		     !state->unread_requests;
-
 	/* Zero depths are added too: a cell that a pass never touched is a
 	 * queue that was not measured, and one that it did touch is empty. */
 	add_depth(&row->cells[QUEUE_RECEIVE], pass, state->receive_bytes, 0);
@@ -195,9 +218,9 @@ static __always_inline void add_connection(struct container_row *row, struct soc
 	add_depth(&row->cells[QUEUE_SEND], pass, state->send_bytes, 0);
 	add_depth(&row->cells[QUEUE_NIC_TX], pass, state->nic_tx_bytes, 0);
 	if (state->role == ROLE_CLIENT)
-		add_depth(&row->cells[QUEUE_DOWNSTREAM], pass, waits, 0);
+		add_depth(&row->cells[QUEUE_DOWNSTREAM], pass, waits(state), 0);
 	else if (state->role == ROLE_SERVER)
-		add_depth(&row->cells[QUEUE_OUTSTANDING], pass, waits, 0);
+		add_depth(&row->cells[QUEUE_OUTSTANDING], pass, waits(state), 0);
 }
 
 /* Receive, send, outstanding, downstream and nic_tx of one connection.
@@ -260,6 +283,7 @@ static __always_inline void measure_connection(struct container_row *row, struct
 		/* The peer has hung up: what we owe it will not be waited for. */
 		state->turn = TURN_NONE;
 	}
+	count_wait(state);
 }
 
 /* Unread messages and bytes of one unix socket.

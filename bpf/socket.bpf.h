@@ -43,7 +43,7 @@ struct exact_state {
 	__u64 opened_ns;	/* when the open or answered request arrived */
 };
 
-/* 120 bytes a socket: in the socket's own local storage, with which it goes, or in
+/* 136 bytes a socket: in the socket's own local storage, with which it goes, or in
  * a table (tracked.bpf.h). */
 struct socket_state {
 	__u64 owner;		/* container.ID; 0 until known */
@@ -74,7 +74,16 @@ struct socket_state {
 	__u32 snd_una;		/* and those acknowledged */
 	__u32 index;		/* in storage: where its state in the table is, from 1 */
 	__u32 pad2;
+	__u64 waited_ns;	/* time in which an answer was owed, by visits */
+	__u64 visited_ns;	/* the last visit's pass began */
 };
+
+/* Whether an answer was owed at the last visit: by us, or by the peer. */
+static __always_inline bool waits(const struct socket_state *state)
+{
+	return state->turn == (state->role == ROLE_CLIENT ? TURN_SENT : TURN_RECEIVED) &&
+	       !state->unread_requests;
+}
 
 /* Key: socket. Writer: tcp_state, discover, passes, request hooks. Reader: the same.
  * Lives and dies with the socket, so it is bounded by the host's own sockets.

@@ -13,6 +13,23 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SocketCallCounts struct {
+	_          structs.HostLayout
+	Closed     uint64
+	Failed     uint64
+	Unanswered uint64
+	Requests   uint64
+	WaitedNs   uint64
+}
+
+type SocketCallKey struct {
+	_     structs.HostLayout
+	Peer  SocketListenerKey
+	Owner uint64
+	Role  uint32
+	Pad   uint32
+}
+
 type SocketContainerRow struct {
 	_          structs.HostLayout
 	Owner      uint64
@@ -140,7 +157,8 @@ const (
 	SocketLossReasonLOSS_TRANSFERS_FULL  SocketLossReason = 11
 	SocketLossReasonLOSS_BLOCK_UNSEEN    SocketLossReason = 12
 	SocketLossReasonLOSS_SOCKETS_FULL    SocketLossReason = 13
-	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 14
+	SocketLossReasonLOSS_CALLS_FULL      SocketLossReason = 14
+	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 15
 )
 
 type SocketQueueCell struct {
@@ -221,6 +239,8 @@ type SocketSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type SocketSocketTurn uint32
@@ -244,6 +264,7 @@ type SocketTrackedSocket struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	SocketMapCalls            = "calls"
 	SocketMapContainerRows    = "container_rows"
 	SocketMapContainerSlots   = "container_slots"
 	SocketMapControls         = "controls"
@@ -255,6 +276,7 @@ const (
 	SocketMapLatencyRows      = "latency_rows"
 	SocketMapListeners        = "listeners"
 	SocketMapLosses           = "losses"
+	SocketMapServedAt         = "served_at"
 	SocketMapSockets          = "sockets"
 	SocketMapTracked          = "tracked"
 	SocketMapTrackedCounts    = "tracked_counts"
@@ -322,6 +344,7 @@ type SocketProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketMapSpecs struct {
+	Calls          *ebpf.MapSpec `ebpf:"calls"`
 	ContainerRows  *ebpf.MapSpec `ebpf:"container_rows"`
 	ContainerSlots *ebpf.MapSpec `ebpf:"container_slots"`
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
@@ -333,6 +356,7 @@ type SocketMapSpecs struct {
 	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
+	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
 	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
 	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
@@ -372,6 +396,7 @@ func (o *SocketObjects) Close() error {
 //
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketMaps struct {
+	Calls          *ebpf.Map `ebpf:"calls"`
 	ContainerRows  *ebpf.Map `ebpf:"container_rows"`
 	ContainerSlots *ebpf.Map `ebpf:"container_slots"`
 	Controls       *ebpf.Map `ebpf:"controls"`
@@ -383,6 +408,7 @@ type SocketMaps struct {
 	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
+	ServedAt       *ebpf.Map `ebpf:"served_at"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
 	Tracked        *ebpf.Map `ebpf:"tracked"`
 	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
@@ -390,6 +416,7 @@ type SocketMaps struct {
 
 func (m *SocketMaps) Close() error {
 	return _SocketClose(
+		m.Calls,
 		m.ContainerRows,
 		m.ContainerSlots,
 		m.Controls,
@@ -401,6 +428,7 @@ func (m *SocketMaps) Close() error {
 		m.LatencyRows,
 		m.Listeners,
 		m.Losses,
+		m.ServedAt,
 		m.Sockets,
 		m.Tracked,
 		m.TrackedCounts,

@@ -130,7 +130,8 @@ const (
 	testAccountLossReasonLOSS_TRANSFERS_FULL  testAccountLossReason = 11
 	testAccountLossReasonLOSS_BLOCK_UNSEEN    testAccountLossReason = 12
 	testAccountLossReasonLOSS_SOCKETS_FULL    testAccountLossReason = 13
-	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 14
+	testAccountLossReasonLOSS_CALLS_FULL      testAccountLossReason = 14
+	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 15
 )
 
 type testAccountQueueCell struct {

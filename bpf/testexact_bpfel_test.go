@@ -154,7 +154,8 @@ const (
 	testExactLossReasonLOSS_TRANSFERS_FULL  testExactLossReason = 11
 	testExactLossReasonLOSS_BLOCK_UNSEEN    testExactLossReason = 12
 	testExactLossReasonLOSS_SOCKETS_FULL    testExactLossReason = 13
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 14
+	testExactLossReasonLOSS_CALLS_FULL      testExactLossReason = 14
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 15
 )
 
 type testExactSocketRole uint32
@@ -203,6 +204,8 @@ type testExactSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type testExactSocketTurn uint32

@@ -118,7 +118,8 @@ const (
 	testVerdictLossReasonLOSS_TRANSFERS_FULL  testVerdictLossReason = 11
 	testVerdictLossReasonLOSS_BLOCK_UNSEEN    testVerdictLossReason = 12
 	testVerdictLossReasonLOSS_SOCKETS_FULL    testVerdictLossReason = 13
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 14
+	testVerdictLossReasonLOSS_CALLS_FULL      testVerdictLossReason = 14
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 15
 )
 
 type testVerdictOwnerArgs struct {
@@ -174,6 +175,8 @@ type testVerdictSocketState struct {
 	SndUna    uint32
 	Index     uint32
 	Pad2      uint32
+	WaitedNs  uint64
+	VisitedNs uint64
 }
 
 type testVerdictSocketTurn uint32

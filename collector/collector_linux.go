@@ -31,6 +31,7 @@ type Collector struct {
 	exactErr error
 	dumpErr  error
 	dumping  sync.Mutex
+	edges    *edges // nil where sockets cannot be listed
 
 	// rowsMu is held while rows are read into a tick and while they are freed.
 	rowsMu    sync.Mutex
@@ -52,6 +53,7 @@ type Collector struct {
 	probes   []Probe
 	cost     Cost
 	losses   []Loss
+	graph    []LiveEdge // never modified
 	lossSum  atomic.Uint64
 
 	late      atomic.Uint64 // ticks that began late because the last took too long
@@ -165,7 +167,9 @@ func (c *Collector) loadFamilies() {
 	c.start(c.task, c.programs.loadSched, func() *iterator { return c.programs.runQueue })
 	c.block.State, c.block.Reason = c.verdict("block", c.programs.loadBlock())
 	if c.dumpErr = c.programs.loadDump(); c.dumpErr != nil {
-		c.log.Warn("sockets cannot be listed", "err", c.dumpErr)
+		c.log.Warn("sockets cannot be listed, nor who calls whom", "err", c.dumpErr)
+	} else {
+		c.edges = newEdges(c.programs.objects["socket"].Maps)
 	}
 	var err error
 	c.backlog, err = openBacklog("/proc/net/softnet_stat")

@@ -18,7 +18,7 @@ const (
 	houseEvery    = time.Second      // names, rows, losses, cost, pace
 	rechooseEvery = 30 * time.Second // which hierarchy names containers
 	sweepScans    = 10               // epoll instances that are gone leave the table
-	discoverShare = 0.1              // discovery may use this much of the budget
+	rareShare     = 0.1              // discovery, and listing sockets for the graph, may each use this much of the budget
 )
 
 // ledger is what the sampler spent, in nanoseconds of CPU time; housekeeping
@@ -57,6 +57,7 @@ func (c *Collector) keepHouse(ctx context.Context) {
 			discovered = now
 			c.visitDiscovery()
 		}
+		c.followEdges(ctx, time.Now())
 		c.rowsMu.Lock()
 		if err := c.slots.collect(c.resolver, time.Now()); err != nil {
 			c.log.Error("rows of gone containers", "err", err)
@@ -95,9 +96,12 @@ func (c *Collector) refresh(ctx context.Context) {
 
 // discoverEvery spreads discovery so that it keeps to its part of the budget.
 func (c *Collector) discoverEvery() time.Duration {
-	cpus := float64(runtime.NumCPU())
-	share := discoverShare * c.cfg.budgetShare(runtime.NumCPU()) * cpus
-	return max(houseEvery-100*time.Millisecond, time.Duration(float64(c.discover.took)/share))
+	return max(houseEvery-100*time.Millisecond, time.Duration(float64(c.discover.took)/c.rareShare()))
+}
+
+// rareShare is what something rare may use, in CPUs.
+func (c *Collector) rareShare() float64 {
+	return rareShare * c.cfg.budgetShare(runtime.NumCPU()) * float64(runtime.NumCPU())
 }
 
 func (c *Collector) visitDiscovery() {
@@ -304,4 +308,5 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_TRANSFERS_FULL:  "transfers_full",
 	bpf.SocketLossReasonLOSS_BLOCK_UNSEEN:    "block_unseen",
 	bpf.SocketLossReasonLOSS_SOCKETS_FULL:    "sockets_full",
+	bpf.SocketLossReasonLOSS_CALLS_FULL:      "calls_full",
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +82,7 @@ func socketOf(r *bpf.DumpSocketRecord) Socket {
 		SendBytes:    uint64(r.SendBytes),
 		NICTxBytes:   uint64(r.NicTxBytes),
 		Requests:     uint64(r.Requests),
+		Waited:       time.Duration(r.WaitedNs),
 	}
 	if int(r.TcpState) < len(tcpStates) && tcpStates[r.TcpState] != "" {
 		s.State = tcpStates[r.TcpState]

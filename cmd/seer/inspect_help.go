@@ -67,11 +67,17 @@ func writeObjectHelp(w io.Writer, o api.Object) error {
 // columnHelp explains the columns of other objects where their titles do not.
 var columnHelp = map[string]string{
 	"edge": `A line is the TCP connections from one container to one port of another:
-  CONNS     connections that are open
-  WAITING   of these, on how many the client waits for an answer now; several
-            requests at once on one connection (HTTP/2, gRPC) count as one
-  REQUESTS  answered on these connections since Seer knows them
-"external" is whoever is not on this host, or behind address translation.
+  CONNS    connections that are open
+  REQ/s    requests answered, lately: in two seconds, or more where listing
+           sockets costs much
+  WAITING  mean number of requests for which the client waited; several at once
+           on one connection (HTTP/2, gRPC) count as one
+  LAT ms   mean latency as the client sees it, by Little's law
+  SERVED   mean latency of all that the server answers, ms
+  ERRORS   attempts to connect that nobody accepted, and connections closed
+           while an answer was owed, since Seer runs
+"external" is whoever is not on this host: all of them, a line for each port.
+Behind address translation a server is found by what its client's address is.
 `,
 	"request": `Containers whose requests are counted exactly, by hooks on receive and send
 (seer run --exact). Where no seer runs, all are counted while it measures.

@@ -50,6 +50,21 @@ func (shopSource) Losses() []collector.Loss {
 	return []collector.Loss{{Reason: "map_full", Count: 3}, {Reason: "no_owner", Count: 0}}
 }
 
+func (shopSource) Graph() []collector.LiveEdge {
+	edge := func(client, server container.ID, port uint16, connections, waiting int, requests uint64) collector.LiveEdge {
+		return collector.LiveEdge{Edge: collector.Edge{EdgeKey: collector.EdgeKey{Client: client, Server: server, Port: port}, Connections: connections, Waiting: waiting, Requests: requests}}
+	}
+	edges := []collector.LiveEdge{
+		edge(0, 4711, 80, 2, 1, 99),
+		edge(4711, container.Legacy|52, 5432, 1, 1, 17),
+		edge(container.Legacy|52, 0, 443, 1, 0, 123456),
+	}
+	busy := &edges[1]
+	busy.Failed, busy.Unanswered = 3, 1
+	busy.Over, busy.PerSecond, busy.Outstanding, busy.Latency = 2*time.Second, 8.5, .0425, 5*time.Millisecond
+	return edges
+}
+
 func (shopSource) Sockets(_ context.Context, dst []collector.Socket) ([]collector.Socket, error) {
 	return append(dst,
 		collector.Socket{Container: 4711, Role: collector.RoleListener, State: "LISTEN", Local: netip.MustParseAddrPort("[::]:80"), AcceptBacklog: 23, AcceptBacklogLimit: 128},

@@ -17,12 +17,13 @@ func writeEdges(w io.Writer, doc *api.Document) error {
 	}
 	t := table{columns: []column{
 		{title: "CLIENT", give: true}, {title: "SERVER", give: true}, {title: "PORT", right: true},
-		{title: "CONNS", right: true}, {title: "WAITING", right: true}, {title: "REQUESTS", right: true},
+		{title: "CONNS", right: true}, {title: "REQ/s", right: true}, {title: "WAITING", right: true},
+		{title: "LAT ms", right: true}, {title: "SERVED", right: true}, {title: "ERRORS", right: true},
 	}}
 	for i := range rows {
 		r := &rows[i]
-		t.add(orGone(r.Client), orGone(r.Server), fmt.Sprint(r.Port), fmt.Sprint(r.Connections),
-			fmt.Sprint(r.Waiting), number(float64(r.Requests)))
+		t.add(orGone(r.Client), orGone(r.Server), fmt.Sprint(r.Port), fmt.Sprint(r.Connections), number(r.PerSecond),
+			number(r.Outstanding), orNone(r.LatencyMS), orNone(r.ServedMS), number(float64(r.Failed+r.Unanswered)))
 	}
 	if err := t.writeTo(w); err != nil {
 		return err
@@ -49,6 +50,10 @@ func serviceEdges(rows []api.EdgeRow) []graph.Edge {
 		edges[i] = graph.Edge{
 			Client: orGone(r.ClientService), Server: orGone(r.ServerService), Protocol: r.Protocol, Port: r.Port,
 			Connections: r.Connections, Waiting: r.Waiting, Requests: r.Requests,
+			PerSecond: r.PerSecond, Outstanding: r.Outstanding,
+		}
+		if r.ClientService == graph.External {
+			edges[i].Client = graph.Clients
 		}
 	}
 	return edges

@@ -23,15 +23,15 @@ func writeRequests(w io.Writer, doc *api.Document) error {
 	for i := range rows {
 		r := &rows[i]
 		longest = max(longest, r.OverMS)
-		t.add(orGone(r.Container), r.Side, number(r.PerSecond), quantile(r.P50MS), quantile(r.P90MS), quantile(r.P99MS),
-			quantile(r.FirstP50MS), quantile(r.FirstP99MS))
+		t.add(orGone(r.Container), r.Side, number(r.PerSecond), orNone(r.P50MS), orNone(r.P90MS), orNone(r.P99MS),
+			orNone(r.FirstP50MS), orNone(r.FirstP99MS))
 	}
 	fmt.Fprintf(w, "(last %s; %s)\n", (time.Duration(longest) * time.Millisecond).Round(100*time.Millisecond), status(doc))
 	return t.writeTo(w)
 }
 
-// quantile shows what is not known without requests.
-func quantile(ms *float64) string {
+// orNone shows a time that is not known without requests.
+func orNone(ms *float64) string {
 	if ms == nil {
 		return "-"
 	}

@@ -29,7 +29,7 @@ func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector
 	case "socket":
 		return s.socketRows(ctx, f, picked)
 	case "edge":
-		return s.edgeRows(ctx, f, picked)
+		return eachOf(s.edgeRows(f, picked)), nil
 	case "probe":
 		return eachOf(probeRows(s.cfg.Source.Probes())), nil
 	case "feature":
@@ -126,23 +126,31 @@ func (s *Server) socketRows(ctx context.Context, f *frame, picked pickFunc) (fun
 }
 
 // edgeRows are the edges of which either end is picked.
-func (s *Server) edgeRows(ctx context.Context, f *frame, picked pickFunc) (func(add func(any) error) error, error) {
-	sockets, containerOf, err := s.listSockets(ctx, f)
-	if err != nil {
-		return nil, err
+func (s *Server) edgeRows(f *frame, picked pickFunc) []EdgeRow {
+	byID := make(map[container.ID]*collector.Row, len(f.rows))
+	for i := range f.rows {
+		byID[f.rows[i].Container.ID] = &f.rows[i]
 	}
-	edges := collector.Edges(sockets)
-	return func(add func(any) error) error {
-		for i := range edges {
-			e := &edges[i]
-			client, server := containerOf(e.Client), containerOf(e.Server)
-			if !picked(client) && !(e.Server != 0 && picked(server)) {
-				continue
-			}
-			if err := add(edgeRow(e, client, server)); err != nil {
-				return err
+	end := func(id container.ID) *container.Container {
+		if r := byID[id]; r != nil {
+			return r.Container
+		}
+		return &container.Container{ID: id} // has gone
+	}
+	rows := []EdgeRow{}
+	for _, e := range s.cfg.Source.Graph() {
+		client, server := end(e.Client), end(e.Server)
+		if (e.Client == 0 || !picked(client)) && (e.Server == 0 || !picked(server)) && e.EdgeKey != (collector.EdgeKey{}) {
+			continue
+		}
+		row := edgeRow(&e, client, server)
+		if r := byID[e.Server]; r != nil {
+			if cell := &r.Cells[collector.QueueOutstanding]; cell.Valid && cell.Departures > 0 {
+				ms := milliseconds(cell.Wait)
+				row.ServedMS = &ms
 			}
 		}
-		return nil
-	}, nil
+		rows = append(rows, row)
+	}
+	return rows
 }

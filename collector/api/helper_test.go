@@ -34,12 +34,19 @@ type fakeSource struct {
 	cost    collector.Cost
 	losses  []collector.Loss
 	sockets []collector.Socket
+	graph   []collector.LiveEdge
 	err     error
 }
 
 func (f *fakeSource) Probes() []collector.Probe { f.mu.Lock(); defer f.mu.Unlock(); return f.probes }
 func (f *fakeSource) Cost() collector.Cost      { f.mu.Lock(); defer f.mu.Unlock(); return f.cost }
 func (f *fakeSource) Losses() []collector.Loss  { f.mu.Lock(); defer f.mu.Unlock(); return f.losses }
+func (f *fakeSource) Graph() []collector.LiveEdge {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.graph
+}
+
 func (f *fakeSource) Sockets(_ context.Context, dst []collector.Socket) ([]collector.Socket, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,6 +82,18 @@ func shop() (*fakeSource, *collector.Tick) {
 				Remote: netip.MustParseAddrPort("[fe80::2]:5432"), Downstream: true},
 		},
 	}
+	edge := func(client, server container.ID, port uint16, connections, waiting int, requests uint64) collector.LiveEdge {
+		return collector.LiveEdge{Edge: collector.Edge{EdgeKey: collector.EdgeKey{Client: client, Server: server, Port: port}, Connections: connections, Waiting: waiting, Requests: requests}}
+	}
+	src.graph = []collector.LiveEdge{
+		edge(0, 0, 0, 1, 0, 2), // those that did not find room
+		edge(0, 4711, 80, 150, 3, 7700),
+		edge(99, 0, 5432, 1, 1, 0),
+		edge(4711, container.Legacy|52, 5432, 20, 2, 1500),
+	}
+	busy := &src.graph[3]
+	busy.Failed, busy.Unanswered = 4, 1
+	busy.Over, busy.PerSecond, busy.Outstanding, busy.Latency = 2*time.Second, 500, 2.5, 5*time.Millisecond
 	t := &collector.Tick{Seq: 1, Start: epoch, End: epoch.Add(tickLength), Passes: 10, Losses: 3,
 		Rows: []collector.Row{{Container: web, Sockets: 151, CloseWait: 3}, {Container: db, Sockets: 4}}}
 	t.Rows[0].Cells[collector.QueueAcceptBacklog] = collector.Cell{Depth: 23, Mean: 22.5, Max: 23, Limit: 128, Arrivals: 5, Departures: 2, Wait: 40 * time.Millisecond, Valid: true}

@@ -138,14 +138,26 @@ func socketRow(s *collector.Socket, c *container.Container) SocketRow {
 	}
 }
 
-func edgeRow(e *collector.Edge, client, server *container.Container) EdgeRow {
+func edgeRow(e *collector.LiveEdge, client, server *container.Container) EdgeRow {
 	row := EdgeRow{
 		Client: client.Name, ClientService: client.Service, ClientCgroupID: client.ID.CgroupID(),
-		Server: graph.External, ServerService: graph.External, Protocol: "tcp", Port: e.Port,
-		Connections: e.Connections, Waiting: e.Waiting, Requests: e.Requests,
+		Server: server.Name, ServerService: server.Service, ServerCgroupID: server.ID.CgroupID(),
+		Protocol: "tcp", Port: e.Port, Connections: e.Connections, Waiting: e.Waiting,
+		Requests: e.Requests, Failed: e.Failed, Unanswered: e.Unanswered,
+		OverMS: milliseconds(e.Over), PerSecond: finite(e.PerSecond), Outstanding: finite(e.Outstanding),
 	}
-	if e.Server != 0 {
-		row.Server, row.ServerService, row.ServerCgroupID = server.Name, server.Service, server.ID.CgroupID()
+	if e.Client == 0 {
+		row.Client, row.ClientService = graph.External, graph.External
+	}
+	if e.Server == 0 {
+		row.Server, row.ServerService = graph.External, graph.External
+	}
+	if e.EdgeKey == (collector.EdgeKey{}) {
+		row.Client, row.ClientService, row.Server, row.ServerService = otherContainers, otherContainers, otherContainers, otherContainers
+	}
+	if e.Latency > 0 {
+		ms := milliseconds(e.Latency)
+		row.LatencyMS = &ms
 	}
 	return row
 }

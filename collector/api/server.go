@@ -20,6 +20,8 @@ type Source interface {
 	Probes() []collector.Probe
 	Cost() collector.Cost
 	Losses() []collector.Loss
+	// Graph returns who calls whom. It is not modified.
+	Graph() []collector.LiveEdge
 	// Sockets appends every tracked socket to dst. It walks the kernel's list
 	// and is called on demand only, one call at a time.
 	Sockets(ctx context.Context, dst []collector.Socket) ([]collector.Socket, error)

@@ -99,9 +99,9 @@ type SocketRow struct {
 	Requests           uint64 `json:"requests"`
 }
 
-// EdgeRow is the connections from one container to one port of another, listed
-// when asked (collector.Edge). A peer outside this host has the server
-// "external" and no cgroup.
+// EdgeRow is the connections from one container to one port of another
+// (collector.LiveEdge). A peer outside this host is "external" and has no cgroup;
+// edges that did not find room are summed up as "~other".
 type EdgeRow struct {
 	Client         string `json:"client"`
 	ClientService  string `json:"client_service"`
@@ -112,8 +112,16 @@ type EdgeRow struct {
 	Protocol       string `json:"protocol"` // tcp
 	Port           uint16 `json:"port"`
 	Connections    int    `json:"connections"`
-	Waiting        int    `json:"waiting"`  // of these, for an answer now
-	Requests       uint64 `json:"requests"` // answered on these since Seer knows them
+	Waiting        int    `json:"waiting"`    // of these, for an answer now
+	Requests       uint64 `json:"requests"`   // answered since Seer knows them, also on connections that have closed
+	Failed         uint64 `json:"failed"`     // attempts to connect that nobody accepted
+	Unanswered     uint64 `json:"unanswered"` // connections closed while an answer was owed
+
+	OverMS      float64  `json:"over_ms"` // what the following cover
+	PerSecond   float64  `json:"per_second"`
+	Outstanding float64  `json:"outstanding"` // mean
+	LatencyMS   *float64 `json:"latency_ms"`  // mean, as the client sees it; null where none was answered
+	ServedMS    *float64 `json:"served_ms"`   // mean, of all that the server answers; null where none was
 }
 
 // RequestRow is how long the requests of one container took lately: those that it

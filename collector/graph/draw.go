@@ -40,8 +40,13 @@ func (d *drawing) circular(a, b string) bool {
 	})
 }
 
-// label says what an edge carries, such as ":6379, 4 connections, 12 requests".
+// label says what an edge carries, such as ":6379, 25/s, 1.2 ms" or, where nothing
+// was answered lately, ":6379, 4 connections, 12 requests".
 func (e *Edge) label() string {
+	if e.PerSecond > 0 {
+		// Little's law.
+		return fmt.Sprintf(":%d, %.3g/s, %.3g ms", e.Port, e.PerSecond, e.Outstanding/e.PerSecond*1000)
+	}
 	return fmt.Sprintf(":%d, %s, %s", e.Port, count(e.Connections, "connection"), count(e.Requests, "request"))
 }
 
@@ -59,7 +64,7 @@ func (d *drawing) dot() string {
 	for _, name := range slices.Backward(d.order.Services) {
 		var how string
 		switch {
-		case name == External:
+		case name == External, name == Clients:
 			how = " [style=dashed]"
 		case d.circular(name, name):
 			how = " [color=red]"
@@ -101,8 +106,10 @@ func (d *drawing) mermaid() string {
 			red = append(red, fmt.Sprint(i))
 		}
 	}
-	if n, found := number[External]; found {
-		fmt.Fprintf(&b, "    style s%d stroke-dasharray: 5 5\n", n)
+	for _, outside := range []string{Clients, External} {
+		if n, found := number[outside]; found {
+			fmt.Fprintf(&b, "    style s%d stroke-dasharray: 5 5\n", n)
+		}
 	}
 	for _, cycle := range d.order.Cycles {
 		for _, name := range cycle {

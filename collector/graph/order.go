@@ -11,8 +11,13 @@ import (
 	"gonum.org/v1/gonum/graph/topo"
 )
 
-// External is the service of every peer that is on no known host.
-const External = "external"
+// External is the service of every peer that is on no known host. As those who call
+// are others than those who are called, they would make circles as one: in the graph
+// the former are Clients.
+const (
+	External = "external"
+	Clients  = "external clients"
+)
 
 // Edge is what one service asks of another through one port.
 type Edge struct {
@@ -22,6 +27,8 @@ type Edge struct {
 	Connections    int
 	Waiting        int    // connections on which the client waits for an answer now
 	Requests       uint64 // answered
+	PerSecond      float64
+	Outstanding    float64 // mean
 }
 
 // Order is the order of the services of an application.
@@ -100,6 +107,8 @@ func Merge(edges []Edge) []Edge {
 		sum.Connections += e.Connections
 		sum.Waiting += e.Waiting
 		sum.Requests += e.Requests
+		sum.PerSecond += e.PerSecond
+		sum.Outstanding += e.Outstanding
 	}
 	merged := make([]Edge, 0, len(sums))
 	for _, sum := range sums {
