@@ -125,7 +125,8 @@ func (s *Server) socketRows(ctx context.Context, f *frame, picked pickFunc) (fun
 	}, nil
 }
 
-// edgeRows are the edges of which either end is picked.
+// edgeRows are the edges of which either end is picked. Those of containers that
+// have gone go with them.
 func (s *Server) edgeRows(f *frame, picked pickFunc) []EdgeRow {
 	byID := make(map[container.ID]*collector.Row, len(f.rows))
 	for i := range f.rows {
@@ -141,6 +142,9 @@ func (s *Server) edgeRows(f *frame, picked pickFunc) []EdgeRow {
 	for _, e := range s.cfg.Source.Graph() {
 		client, server := end(e.Client), end(e.Server)
 		if (e.Client == 0 || !picked(client)) && (e.Server == 0 || !picked(server)) && e.EdgeKey != (collector.EdgeKey{}) {
+			continue
+		}
+		if e.Connections == 0 && (e.Client != 0 && byID[e.Client] == nil || e.Server != 0 && byID[e.Server] == nil) {
 			continue
 		}
 		row := edgeRow(&e, client, server)

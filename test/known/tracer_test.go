@@ -28,6 +28,7 @@ const steady = 3
 
 // tracer is a running collector and the ticks it gave.
 type tracer struct {
+	c      *collector.Collector
 	mu     sync.Mutex
 	recent []snapshot // oldest first
 	news   chan struct{}
@@ -63,7 +64,7 @@ func trace(t *testing.T, cfg collector.Config) *tracer {
 	if err != nil {
 		t.Fatalf("collector.New: %v", err)
 	}
-	tr := &tracer{news: make(chan struct{})}
+	tr := &tracer{c: c, news: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -24,6 +24,7 @@ func socketsWorkload(w *Worker) error {
 	return w.Serve(map[string]Handler{
 		"listen":    Handle(opListen),
 		"connect":   Handle(opConnect),
+		"refused":   Handle(opRefused),
 		"accept":    Handle(opAccept),
 		"pair":      Handle(opPair),
 		"send":      Handle(opSend),
@@ -119,6 +120,26 @@ func opListen(a listenArgs) (Socket, error) {
 		}
 	}
 	return Socket{fd, localAddr(fd)}, nil
+}
+
+// opRefused makes attempts to connect that must fail.
+func opRefused(a connectArgs) (any, error) {
+	for range a.N {
+		domain, kind, protocol, sa, err := sockaddr(a.Network, a.Addr)
+		if err != nil {
+			return nil, err
+		}
+		fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, protocol)
+		if err != nil {
+			return nil, fmt.Errorf("socket: %w", err)
+		}
+		err = unix.Connect(fd, sa)
+		unix.Close(fd)
+		if err != unix.ECONNREFUSED {
+			return nil, fmt.Errorf("connect to %s: %w, want a refusal", a.Addr, err)
+		}
+	}
+	return nil, nil
 }
 
 func opConnect(a connectArgs) ([]Socket, error) {

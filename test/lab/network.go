@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os/exec"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -72,6 +74,27 @@ func newNamespace(t TB) (int, *netlink.Handle, error) {
 		return 0, nil, fmt.Errorf("loopback: %w", err)
 	}
 	return ns, h, nil
+}
+
+// Translate has the router send what goes to one address and port to another, as a
+// Kubernetes node does for a service's address. Without nft(8) that is
+// errors.ErrUnsupported.
+func (n *Network) Translate(from, to netip.AddrPort) error {
+	rule := fmt.Sprintf("table ip lab {\nchain nat {\ntype nat hook prerouting priority dstnat; policy accept;\nip daddr %s tcp dport %d dnat to %s\n}\n}\n",
+		from.Addr(), from.Port(), to)
+	err := onSpawner(n.router, func() error {
+		cmd := exec.Command("nft", "-f", "-")
+		cmd.Stdin = strings.NewReader(rule)
+		said, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("nft: %w: %s", err, said)
+		}
+		return nil
+	})
+	if errors.Is(err, exec.ErrNotFound) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
 }
 
 // attach gives a container its namespace, addresses and default routes.

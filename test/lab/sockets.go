@@ -88,6 +88,12 @@ func (s *Sockets) ConnectFrom(network string, from netip.Addr, addr string, n in
 	return out
 }
 
+// Refused makes n attempts to connect to where nobody listens.
+func (s *Sockets) Refused(network, addr string, n int) {
+	s.t.Helper()
+	s.Call("refused", connectArgs{Network: network, Addr: addr, N: n}, nil)
+}
+
 type fdCount struct {
 	FD int `json:"fd"`
 	N  int `json:"n"`
