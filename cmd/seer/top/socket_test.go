@@ -23,8 +23,9 @@ type knownHost struct{}
 func (knownHost) Probes() []collector.Probe {
 	return []collector.Probe{{Name: "block", State: collector.ProbeFailed, Reason: "no such tracepoint", Queues: []collector.Queue{collector.QueueBlockIO}}}
 }
-func (knownHost) Cost() collector.Cost     { return collector.Cost{BudgetShare: 0.005, UsedShare: 0.001} }
-func (knownHost) Losses() []collector.Loss { return nil }
+func (knownHost) Cost() collector.Cost        { return collector.Cost{BudgetShare: 0.005, UsedShare: 0.001} }
+func (knownHost) Losses() []collector.Loss    { return nil }
+func (knownHost) Graph() []collector.LiveEdge { return nil }
 func (knownHost) Sockets(_ context.Context, dst []collector.Socket) ([]collector.Socket, error) {
 	return append(dst,
 		collector.Socket{Container: 11, Role: collector.RoleListener, State: "LISTEN", AcceptBacklog: 23},
