@@ -135,8 +135,8 @@ func opRefused(a connectArgs) (any, error) {
 		}
 		err = unix.Connect(fd, sa)
 		unix.Close(fd)
-		if err != unix.ECONNREFUSED {
-			return nil, fmt.Errorf("connect to %s: %w, want a refusal", a.Addr, err)
+		if !errors.Is(err, unix.ECONNREFUSED) {
+			return nil, fmt.Errorf("connect to %s = %v, want a refusal", a.Addr, err)
 		}
 	}
 	return nil, nil
