@@ -16,22 +16,23 @@ import (
 // Collector traces every queue of every container on this host. New attaches,
 // Run samples until its context ends, Close detaches.
 type Collector struct {
-	cfg      Config
-	log      *slog.Logger
-	resolver *container.Resolver
-	programs *programs
-	memory   *memory
-	slots    *slots
-	epolls   *epollTable   // nil where discovery does not work
-	tracked  *trackedTable // nil where the kernel's list of sockets serves
-	backlog  *backlog
-	choice   choice     // whose requests are to be counted
-	exact    *exactMode // nil where no flavour works
-	counted  *counted   // nil with exact
-	exactErr error
-	dumpErr  error
-	dumping  sync.Mutex
-	edges    *edges // nil where sockets cannot be listed
+	cfg          Config
+	log          *slog.Logger
+	resolver     *container.Resolver
+	programs     *programs
+	memory       *memory
+	slots        *slots
+	epolls       *epollTable   // nil where discovery does not work
+	tracked      *trackedTable // nil where the kernel's list of sockets serves
+	backlog      *backlog
+	choice       choice // whose requests are to be counted
+	countEntries atomic.Bool
+	exact        *exactMode // nil where no flavour works
+	counted      *counted   // nil with exact
+	exactErr     error
+	dumpErr      error
+	dumping      sync.Mutex
+	edges        *edges // nil where sockets cannot be listed
 
 	// rowsMu is held while rows are read into a tick and while they are freed.
 	rowsMu    sync.Mutex

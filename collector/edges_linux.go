@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -30,6 +31,7 @@ type edges struct {
 	sockets []Socket
 	took    time.Duration
 	updates int
+	entries map[container.ID]bool // as last chosen for exact mode
 }
 
 func newEdges(maps map[string]*ebpf.Map) *edges {
@@ -98,7 +100,28 @@ func (c *Collector) followEdges(ctx context.Context, now time.Time) {
 	c.statusMu.Lock()
 	c.graph = list
 	c.statusMu.Unlock()
+	if c.countEntries.Load() {
+		e.chooseEntries(&c.choice, list)
+	}
 }
+
+// chooseEntries has those counted exactly at which requests come in.
+func (e *edges) chooseEntries(choice *choice, list []LiveEdge) {
+	entries := Entries(list)
+	if maps.Equal(entries, e.entries) {
+		return
+	}
+	e.entries = entries
+	if len(entries) == 0 {
+		choice.set("entry", nil)
+		return
+	}
+	choice.set("entry", func(c *container.Container) bool { return entries[c.ID] })
+}
+
+// CountEntries has the requests counted of every container at which requests come in
+// (Entries), as the graph shows them. It is called before Run.
+func (c *Collector) CountEntries() { c.countEntries.Store(true) }
 
 // Graph returns who called whom lately, and how often, renewed every two seconds or
 // as the budget allows; in order of client, server and port.

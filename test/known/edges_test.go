@@ -131,3 +131,38 @@ func TestEdgesThroughTranslation(t *testing.T) {
 		return len(got) == 1 && e.Connections == 3 && e.Waiting == 3, fmt.Sprintf("%d edges: %+v", len(got), got)
 	})
 }
+
+// Requests come in at the service that its users call, and it alone is counted
+// exactly: not what it calls, nor the neighbour.
+func TestEntriesAreCounted(t *testing.T) {
+	tr := trace(t, collector.Config{}, (*collector.Collector).CountEntries)
+	front, back, user, neighbour := lab.NewContainer(t, "front", lab.Options{}), lab.NewContainer(t, "back", lab.Options{}), lab.NewContainer(t, "user", lab.Options{}), lab.NewContainer(t, "neighbour", lab.Options{})
+	f, b, u, n := front.Sockets(), back.Sockets(), user.Sockets(), neighbour.Sockets()
+	in, deep := f.Listen("tcp4", "127.0.0.1:0", 8), b.Listen("tcp4", "127.0.0.1:0", 8)
+	n.Listen("tcp4", "127.0.0.1:0", 8)
+	asks := u.Connect("tcp4", in.Addr, 1)
+	serves := f.Accept(in, 1)
+	calls := f.Connect("tcp4", deep.Addr, 1)
+	answers := b.Accept(deep, 1)
+	served := map[string]int64{}
+	tr.waitTicks(t, func(s snapshot) (bool, string) {
+		u.Send(asks, 20)
+		f.Receive(serves, 20)
+		f.Send(calls, 20)
+		b.Receive(answers, 20)
+		b.Send(answers, 20)
+		f.Receive(calls, 20)
+		f.Send(serves, 20)
+		u.Receive(asks, 20)
+		for _, c := range []*lab.Container{front, back, user, neighbour} {
+			if r, counted := s.requests[idOf(c)]; counted {
+				served[c.Name] += r.Served.N
+			}
+		}
+		_, also := s.requests[idOf(back)]
+		return served[front.Name] >= 10 && !also, fmt.Sprintf("requests counted: %v", served)
+	})
+	if len(served) != 1 {
+		t.Errorf("requests counted: %v, want those of front alone", served)
+	}
+}

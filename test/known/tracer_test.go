@@ -40,13 +40,14 @@ type snapshot struct {
 	seq        uint64
 	start, end time.Time
 	rows       map[container.ID]collector.Row
+	requests   map[container.ID]collector.RequestRow // of those who are counted exactly
 }
 
 // keep bounds the ticks held: more than any test looks back.
 const keep = 100
 
 // trace runs a collector until the end of the test.
-func trace(t *testing.T, cfg collector.Config) *tracer {
+func trace(t *testing.T, cfg collector.Config, with ...func(*collector.Collector)) *tracer {
 	t.Helper()
 	if cfg.Tick == 0 {
 		cfg.Tick = tick
@@ -63,6 +64,9 @@ func trace(t *testing.T, cfg collector.Config) *tracer {
 	c, err := collector.New(cfg)
 	if err != nil {
 		t.Fatalf("collector.New: %v", err)
+	}
+	for _, f := range with {
+		f(c)
 	}
 	tr := &tracer{c: c, news: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -89,9 +93,12 @@ func trace(t *testing.T, cfg collector.Config) *tracer {
 
 // Consume implements collector.Sink.
 func (tr *tracer) Consume(tk *collector.Tick) {
-	s := snapshot{seq: tk.Seq, start: tk.Start, end: tk.End, rows: make(map[container.ID]collector.Row, len(tk.Rows))}
+	s := snapshot{seq: tk.Seq, start: tk.Start, end: tk.End, rows: make(map[container.ID]collector.Row, len(tk.Rows)), requests: map[container.ID]collector.RequestRow{}}
 	for _, r := range tk.Rows {
 		s.rows[r.Container.ID] = r
+	}
+	for _, r := range tk.Requests {
+		s.requests[tk.Rows[r.Row].Container.ID] = r
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
