@@ -104,7 +104,6 @@ func one(ctx context.Context, app *topology.App, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer w.stop()
 	fmt.Printf("%s: %d services ready after %.1f s\n", app.Name, len(app.Services), b.Took.Seconds())
 	r := result{app: app, ready: b.Took}
 	g, running := errgroup.WithContext(ctx)
@@ -122,6 +121,9 @@ func one(ctx context.Context, app *topology.App, o options) (err error) {
 		r.memory += s.Memory
 	}
 	r.seen, r.missing, r.extra = w.seen()
+	if err := w.stop(); err != nil { // it ran to the end
+		return err
+	}
 	dirs := b.Containers()[0].Cgroup.Dirs()
 	if err := down(); err != nil {
 		return err
