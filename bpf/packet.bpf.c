@@ -170,13 +170,15 @@ SEC("iter/task_file")
 int packet_sockets(struct bpf_iter__task_file *ctx)
 {
 	struct packet_socket record = {};
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
 	struct socket *socket;
 	struct sock *sk;
 	__u16 family;
 
-	if (!ctx->file || !ctx->task) /* the call after the last one */
+	if (!file || !task) /* the call after the last one */
 		return 0;
-	socket = bpf_sock_from_file(ctx->file);
+	socket = bpf_sock_from_file(file);
 	sk = socket ? socket->sk : NULL;
 	if (!sk)
 		return 0;
@@ -192,7 +194,7 @@ int packet_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	}
 	record.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	record.tgid = ctx->task->tgid;
+	record.tgid = task->tgid;
 	record.local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	record.remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	record.protocol = BPF_CORE_READ(sk, sk_protocol);
