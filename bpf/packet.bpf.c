@@ -98,7 +98,7 @@ static __always_inline int count_packet(struct __sk_buff *skb, enum packet_direc
 	struct packet_key key = { .ifindex = skb->ifindex, .direction = direction };
 	struct packet_counts *counts = bpf_map_lookup_elem(&packet_counters, &key);
 	struct packet_event *event;
-	__u32 length = skb->len, segments = skb->gso_segs, captured;
+	__u32 length = skb->len, segments = skb->gso_segs, last, captured;
 
 	if (!counts)
 		return TCX_NEXT;
@@ -124,12 +124,13 @@ static __always_inline int count_packet(struct __sk_buff *skb, enum packet_direc
 	event->vlan_proto = skb->vlan_present ? skb->vlan_proto : 0;
 	event->direction = direction;
 	__builtin_memset(event->pad, 0, sizeof(event->pad));
-	captured = length < HEADERS_MAX ? length : HEADERS_MAX;
-	/* The verifier wants a constant or a bound that it can see, above zero. */
-	barrier_var(captured);
-	if (captured == 0 || captured > HEADERS_MAX ||
-	    bpf_skb_load_bytes(skb, 0, event->headers, captured))
-		captured = 0;
+	/* Before Linux 6.8 the verifier takes "not zero" for no bound, but follows a
+	 * sum: the last byte is from 0 to HEADERS_MAX - 1. */
+	last = (length < HEADERS_MAX ? length : HEADERS_MAX) - 1;
+	barrier_var(last);
+	captured = 0;
+	if (last < HEADERS_MAX && !bpf_skb_load_bytes(skb, 0, event->headers, last + 1))
+		captured = last + 1;
 	event->captured = captured;
 	/* Go comes and looks: to wake it for each packet costs more than the rest. */
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);

@@ -101,6 +101,7 @@ func inspect(t *testing.T, args ...string) (out string, err error) {
 			rows := []map[string]string{{"name": "btf", "verdict": "works"}}
 			return rows, func(w io.Writer) error { _, err := fmt.Fprintln(w, "✓ btf"); return err }, nil
 		},
+		Packets: samplePacketsOfShop,
 	})
 	var stdout, stderr bytes.Buffer
 	cmd.SetOut(&stdout)
@@ -128,12 +129,16 @@ func TestInspectGolden(t *testing.T) {
 		"edge":      {"edge", "edge service db", "edge dump container web-7f9c", "--graph dot edge", "--graph mermaid edge"},
 		"probe":     {"probe", "probe dump"},
 		"feature":   {"feature", "-j feature"},
-		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j queue container nope"},
-		"help":      {"queue help", "socket help", "edge help", "request help"},
+		"packet": {"packet", "packet container web-7f9c", "packet dump", "packet dump service web", "-p packet service web",
+			"-p packet dump service db"},
+		"json": {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j queue container nope"},
+		"help": {"queue help", "socket help", "edge help", "packet help", "request help"},
 		"errors": {
 			"", "nonsense", "s", "co", "queue s", "queue nonsense", "queue container", "queue container a container b",
 			"queue queue s", "socket queue accept", "probe container web", "queue container nope", "container cgroup abc",
-			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
+			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation", "model dump", "--for 0s queue",
+			"packet container nope", "--every 0 packet", "--device eth9 packet", "--every 2 queue", "--pcapng f queue", "--pcapng /nonexistent/f packet",
+			"--graph dot packet", "packet queue accept", "queue cgroup 4711 pod other/web-0",
 		},
 	}
 	for name, lines := range commands {

@@ -288,7 +288,7 @@ func hookChecks() []check {
 		{group: GroupHook, name: "cgroup_skb", loss: "nothing yet (planned: requests multiplexed over HTTP/2)",
 			needs: []cap.Value{cap.BPF, cap.NET_ADMIN}, config: []string{"CONFIG_CGROUP_BPF"},
 			advice: "mount cgroup v2, and use a kernel with CONFIG_CGROUP_BPF", probe: probeCgroupSKB},
-		{group: GroupHook, name: "tcx", loss: "nothing yet (planned: whose packet it is on overlay NICs)",
+		{group: GroupHook, name: "tcx", loss: "`seer inspect packet`: whose packets pass a network device",
 			needs: []cap.Value{cap.BPF, cap.NET_ADMIN}, config: []string{"CONFIG_NET_XGRESS"},
 			advice: newerKernel + " (Linux 6.6 has it)", probe: probeTCX},
 	}

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"strings"
@@ -179,6 +180,37 @@ func TestDecodeAgain(t *testing.T) {
 	}
 	if got := d.Decode(LinkEthernet, nil); got != (Decoded{}) {
 		t.Errorf("Decode(nil) = %+v, want nothing", got)
+	}
+}
+
+// Packets on their way between two containers of the lab, as they were sampled:
+// the headers are the kernels' own, of Linux 6.18 and, for Geneve, 6.12.
+func TestDecodeLive(t *testing.T) {
+	tests := []struct{ name, hex, want string }{
+		{"SYN in vxlan", "8efe6cb84673fa36c879983f08004500006ed8890000401189240ae701020ae70202d11212b5005a2ff00800000000002a005609f8d27c4eda7b8cd8d03408004500003c8e3a4000400642ad0ae92a010ae92a02c354a597e83df3f800000000a002faf06a030000020405b40402080a3618bf03000000000103030a",
+			"TCP 10.233.42.1:50004 > 10.233.42.2:42391 [S] in vxlan 42 10.231.1.2 > 10.231.2.2"},
+		{"vxlan, first fragment", "8efe6cb84673fa36c879983f0800450005dcd88b2000401163b40ae701020ae70202d11212b505fa2a500800000000002a005609f8d27c4eda7b8cd8d0340800450005dc8e3c400040063d0b0ae92a010ae92a02c354a597e83df3f90113f4db8010003fc89a00000101080a3618bf0657c1b673",
+			"TCP 10.233.42.1:50004 > 10.233.42.2:42391 [.] in vxlan 42 10.231.1.2 > 10.231.2.2"},
+		{"vxlan, second fragment", "8efe6cb84673fa36c879983f080045000046d88b00b9401188910ae701020ae70202", "UDP 10.231.1.2 > 10.231.2.2 fragment"},
+		{"arp in vxlan", "8efe6cb84673fa36c879983f08004500004ed8880000401189450ae701020ae70202983b12b5003a191d0800000000002a00ffffffffffffda7b8cd8d0340806",
+			"UDP 10.231.1.2:38971 > 10.231.2.2:4789 in vxlan 42 10.231.1.2 > 10.231.2.2"},
+		{"multicast report with hop-by-hop options in vxlan", "8efe6cb84673fa36c879983f08004500007ed8b00000401188ed0ae701020ae70202c30b12b5006a194d0800000000002a00333300000016da7b8cd8d03486dd600000000024000100000000000000000000000000000000ff0200000000000000000000000000163a00050200000100",
+			"ICMPv6 :: > ff02::16 in vxlan 42 10.231.1.2 > 10.231.2.2"},
+		{"SYN in geneve", "163c77fa003c1ab607ed870d08004500006e69b900004011f7f40ae701020ae70202552717c1005a00000000655800002a00728eeea2879a124d72e54e9508004500003c88c940004006481e0ae92a010ae92a02dceed5617c7a057d00000000a002fd5c6a030000020405820402080a85949a1e0000000001030307",
+			"TCP 10.233.42.1:56558 > 10.233.42.2:54625 [S] in geneve 42 10.231.1.2 > 10.231.2.2"},
+		{"v6, four segments", "8efe6cb84673fa36c879983f86dd6005980b13a80640fd5ee200000000010000000000000002fd5ee200000000020000000000000002ed92d4b3877e70feb64da8a080180040d27400000101080a15cbc499692a0b43",
+			"TCP [fd5e:e200:0:1::2]:60818 > [fd5e:e200:0:2::2]:54451 [P.]"},
+	}
+	d := NewDecoder()
+	for _, tt := range tests {
+		data, err := hex.DecodeString(tt.hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.Decode(LinkEthernet, data)
+		if text := got.Describe(); text != tt.want || got.HeaderLength() != len(data) {
+			t.Errorf("Decode(%s) = %s in %d bytes, want %s in %d", tt.name, text, got.HeaderLength(), tt.want, len(data))
+		}
 	}
 }
 

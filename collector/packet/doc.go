@@ -1,6 +1,7 @@
 // Package packet tells whose packets pass a network device: a diagnostic mode, in
 // which a program at the device copies the headers of some packets at random.
 //
+//	Survey    all of the following together, for a while (Linux only)
 //	Sampler   attaches to devices and reads packets (Linux only)
 //	Decoder   goes through tags and tunnels to the innermost addresses
 //	Owners    knows which container an address and port belongs to

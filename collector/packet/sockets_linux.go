@@ -19,11 +19,11 @@ import (
 // maxSockets bounds one look at the host's sockets.
 const maxSockets = 1 << 20
 
-// Look learns whose the host's sockets and addresses are now. identify says
+// Look lists the host's sockets and network namespaces, for Owners. identify says
 // which container a process is in.
-func (s *Sampler) Look(ctx context.Context, owners *Owners, identify Identify) error {
+func (s *Sampler) Look(ctx context.Context, identify Identify) (sockets []Socket, namespaces []Namespace, err error) {
 	owned := map[uint32]container.ID{} // by process, 0 for one that has gone
-	sockets, err := s.sockets(ctx, func(pid uint32) container.ID {
+	sockets, err = s.sockets(ctx, func(pid uint32) container.ID {
 		id, known := owned[pid]
 		if !known {
 			id, _ = identify(int(pid))
@@ -31,15 +31,10 @@ func (s *Sampler) Look(ctx context.Context, owners *Owners, identify Identify) e
 		}
 		return id
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		namespaces, err = ReadNamespaces("/proc", identify)
 	}
-	namespaces, err := ReadNamespaces("/proc", identify)
-	if err != nil {
-		return err
-	}
-	owners.Learn(sockets, namespaces)
-	return nil
+	return sockets, namespaces, err
 }
 
 // sockets lists the internet sockets that processes hold, in every namespace.

@@ -10,26 +10,35 @@ import (
 	"net/netip"
 	"testing"
 
-	"seer/collector/container"
 	"seer/collector/packet"
 	"seer/test/lab"
 )
+
+// needsTCX skips the test where the kernel has no tcx (before Linux 6.6).
+func needsTCX(t *testing.T) {
+	t.Helper()
+	s, err := packet.NewSurvey(t.Context(), packet.Config{Devices: []string{"lo"}, Every: math.MaxInt32})
+	if errors.Is(err, packet.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // shares runs f while one packet in every is sampled at all devices of the
 // network's router, and returns whose packets they were, and how many of those
 // sampled at the first device were neither UDP nor TCP inside: ARP, for one.
 func shares(t *testing.T, n *lab.Network, every int, f func()) (all []packet.Share, others uint64) {
 	t.Helper()
-	var s *packet.Sampler
+	var s *packet.Survey
 	err := n.Router(func() (err error) {
-		if s, err = packet.New(packet.Config{Every: every}); err != nil {
-			return err
-		}
-		return s.Attach()
+		s, err = packet.NewSurvey(t.Context(), packet.Config{Every: every})
+		return err
 	})
-	if errors.Is(err, packet.ErrUnsupported) {
-		t.Skip(err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,16 +47,10 @@ func shares(t *testing.T, n *lab.Network, every int, f func()) (all []packet.Sha
 			t.Error(err)
 		}
 	}()
-	names, err := container.New(container.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	owners, tally := packet.NewOwners(s.NetNS()), packet.NewTally()
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() {
-		ran <- s.Run(ctx, func(p *packet.Packet) error {
-			tally.Add(p)
+		ran <- s.Run(ctx, func(p *packet.Packet, _ packet.Party) error {
 			if p.Device.Name != "veth1" {
 				return nil
 			}
@@ -59,23 +62,18 @@ func shares(t *testing.T, n *lab.Network, every int, f func()) (all []packet.Sha
 		})
 	}()
 	f()
-	if err := s.Look(ctx, owners, names.IDOf); err != nil {
-		t.Error(err)
-	}
 	cancel()
 	if err := <-ran; err != nil {
 		t.Fatal(err)
 	}
-	passed, _, err := s.Passed()
+	report, err := s.Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range passed {
-		if p.Lost != 0 {
-			t.Errorf("%s %s lost %d packets, want none", p.Device.Name, p.Direction, p.Lost)
-		}
+	if lost := report.Lost(); lost != 0 {
+		t.Errorf("%d packets lost, want none", lost)
 	}
-	return tally.Shares(passed, owners), others
+	return report.Shares, others
 }
 
 // of returns what a container has of a device's packets, and nothing if it has none.
@@ -93,6 +91,7 @@ var unspecified = map[string]netip.Addr{"udp4": netip.IPv4Unspecified(), "udp6":
 // A client sends datagrams to one server and three times as many to another.
 // All cross the device of the client, inwards, and each server's, outwards.
 func TestPackets(t *testing.T) {
+	needsTCX(t)
 	tests := []struct {
 		name, tunnel string
 		network      string
@@ -205,6 +204,7 @@ func TestPackets(t *testing.T) {
 // Segments of a TCP connection, counted where they pass: as many as the sender
 // says, though a packet at the device may stand for several.
 func TestPacketsOfTCP(t *testing.T) {
+	needsTCX(t)
 	n := lab.NewNetwork(t)
 	client, server := lab.NewContainer(t, "client", lab.Options{Network: n}), lab.NewContainer(t, "server", lab.Options{Network: n})
 	out, in := client.Sockets(), server.Sockets()
