@@ -8,7 +8,8 @@
  *        a killed one. On ingress it runs before the qdisc's filters and behind
  *        GRO, on egress before the qdisc, so a packet may stand for several on
  *        the wire (segments).
- * Owner: not known here. Go finds it by the innermost addresses (collector/packet).
+ * Owner: found by Go, by the innermost addresses (collector/packet), and for a packet
+ *        that goes out by the cgroup of its socket; never the current task's.
  * Since: Linux 6.6. Filters of clsact, which older kernels have, outlive a killed
  *        process, so there is no substitute.
  */
@@ -45,6 +46,7 @@ enum packet_direction {
 
 struct packet_event {
 	__u64 time_ns;	/* CLOCK_MONOTONIC */
+	__u64 cgroup;	/* going out: of the socket that sends it, in cgroup v2; else 0 */
 	__u32 ifindex;
 	__u32 length;	/* bytes, of all segments, the hidden VLAN tag not counted */
 	__u16 segments;	/* packets on the wire that it stands for */
@@ -117,6 +119,9 @@ static __always_inline int count_packet(struct __sk_buff *skb, enum packet_direc
 		return TCX_NEXT;
 	}
 	event->time_ns = bpf_ktime_get_ns();
+	/* A connection may be over before anybody looks who holds its socket. Coming in
+	 * there is none yet, and none is left when it has changed namespaces. */
+	event->cgroup = direction == PACKET_EGRESS ? bpf_skb_cgroup_id(skb) : 0;
 	event->ifindex = key.ifindex;
 	event->length = length;
 	event->segments = segments;

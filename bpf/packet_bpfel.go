@@ -33,6 +33,7 @@ const (
 type PacketPacketEvent struct {
 	_         structs.HostLayout
 	TimeNs    uint64
+	Cgroup    uint64
 	Ifindex   uint32
 	Length    uint32
 	Segments  uint16

@@ -119,6 +119,15 @@ func (o *Owners) learnSocket(s *Socket) {
 	}
 }
 
+// LearnSender adds that a packet from source to destination was sent by a socket of
+// owner in the namespace of the devices: the connection may be over at the next look.
+func (o *Owners) LearnSender(protocol layers.IPProtocol, source, destination Endpoint, owner container.ID) {
+	if source.Port() == 0 || destination.Port() == 0 {
+		return
+	}
+	o.learnSocket(&Socket{Owner: owner, NetNS: o.here, Protocol: protocol, Local: source, Remote: destination})
+}
+
 // claimIn enters a claim where it is better than what is there.
 func claimIn[K comparable](table map[K]claim, key K, c claim) {
 	old, found := table[key]

@@ -118,6 +118,27 @@ func TestOwnersOverlap(t *testing.T) {
 	}
 }
 
+// A short connection is known by what was sent on it, in both directions.
+func TestOwnersLearnSender(t *testing.T) {
+	o := someOwners()
+	const tcp = layers.IPProtocolTCP
+	here, there := at("192.0.2.1:50001"), at("198.51.100.9:443")
+	if got, whose := o.Of(tcp, here, there); whose != Unknown {
+		t.Fatalf("Of(a new connection) = %d, %v, want unknown", got, whose)
+	}
+	o.LearnSender(tcp, here, there, 12)
+	if got, whose := o.Of(tcp, here, there); got != 12 || whose != Owned {
+		t.Errorf("Of(what has sent) = %d, %v, want 12", got, whose)
+	}
+	if got, whose := o.Of(tcp, at("192.0.2.1:50001"), at("198.51.100.10:443")); whose != Unknown {
+		t.Errorf("Of(another connection) = %d, %v, want unknown", got, whose)
+	}
+	o.LearnSender(layers.IPProtocolICMPv4, at("192.0.2.1:0"), at("198.51.100.9:0"), 12)
+	if got, whose := o.Of(layers.IPProtocolICMPv4, at("192.0.2.1:0"), at("198.51.100.9:0")); whose != Unknown {
+		t.Errorf("Of(no ports) = %d, %v, want unknown", got, whose)
+	}
+}
+
 // A connection that is over is still known.
 func TestOwnersRemember(t *testing.T) {
 	o := someOwners()

@@ -41,6 +41,7 @@ type Packet struct {
 	Direction Direction
 	Length    int    // bytes on the device, of all segments
 	Segments  int    // packets on the wire that it stands for (GRO, GSO); at least 1
+	Cgroup    uint64 // of the socket that sends it, in cgroup v2; 0: not known
 	Headers   []byte // as on the wire, without payload; the sampler's until the next packet
 	Decoded
 }

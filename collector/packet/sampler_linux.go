@@ -216,6 +216,7 @@ func (s *Sampler) decode(raw []byte) *Packet {
 	s.packet = Packet{
 		Time:   s.origin.at.Add(time.Duration(event.TimeNs - s.origin.ns)),
 		Device: device, Direction: Direction(event.Direction), Length: length, Segments: int(event.Segments),
+		Cgroup:  event.Cgroup,
 		Decoded: s.decoder.Decode(device.Link, s.wire),
 	}
 	s.packet.Headers = s.wire[:s.packet.HeaderLength()]

@@ -80,6 +80,7 @@ func (s *Survey) Run(ctx context.Context, each func(*Packet, Party) error) error
 	go func() { looked <- s.keepLooking(looking) }()
 	err := s.sampler.Run(ctx, func(p *Packet) error {
 		s.tally.Add(p)
+		s.learnSender(p)
 		if each == nil {
 			return nil
 		}
@@ -103,6 +104,22 @@ func (s *Survey) keepLooking(ctx context.Context) error {
 			return nil
 		case <-time.After(max(lookEvery, 9*time.Since(began))):
 		}
+	}
+}
+
+// rootCgroup is the number of the root of cgroup v2, which says nothing.
+const rootCgroup = 1
+
+// learnSender takes a packet's word for whose socket has sent it, where containers
+// are told apart by cgroup v2.
+func (s *Survey) learnSender(p *Packet) {
+	if p.Cgroup <= rootCgroup || s.names.Choice().Primary.Version != 2 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, whose := s.owners.Of(p.Protocol, p.Source, p.Destination); whose != Owned {
+		s.owners.LearnSender(p.Protocol, p.Source, p.Destination, container.ID(p.Cgroup))
 	}
 }
 

@@ -8,7 +8,13 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
+	"runtime"
 	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"seer/collector/packet"
 	"seer/test/lab"
@@ -34,9 +40,15 @@ func needsTCX(t *testing.T) {
 // sampled at the first device were neither UDP nor TCP inside: ARP, for one.
 func shares(t *testing.T, n *lab.Network, every int, f func()) (all []packet.Share, others uint64) {
 	t.Helper()
+	return sharesAt(t, packet.Config{Every: every}, n.Router, f)
+}
+
+// sharesAt is shares with devices of the namespace that within runs a function in.
+func sharesAt(t *testing.T, cfg packet.Config, within func(func() error) error, f func()) (all []packet.Share, others uint64) {
+	t.Helper()
 	var s *packet.Survey
-	err := n.Router(func() (err error) {
-		s, err = packet.NewSurvey(t.Context(), packet.Config{Every: every})
+	err := within(func() (err error) {
+		s, err = packet.NewSurvey(t.Context(), cfg)
 		return err
 	})
 	if err != nil {
@@ -231,4 +243,97 @@ func TestPacketsOfTCP(t *testing.T) {
 	if back := of(all, "veth2", packet.Ingress, client); back.Sampled.Packets == 0 {
 		t.Errorf("ingress of veth2 has no acknowledgement for %s", client.Name)
 	}
+}
+
+// Connections of processes that share the host's namespace, which are over before
+// anybody can have looked who holds them.
+func TestPacketsOfShortConnections(t *testing.T) {
+	needsTCX(t)
+	client, server := lab.NewContainer(t, "client", lab.Options{}), lab.NewContainer(t, "server", lab.Options{})
+	neighbour := lab.NewContainer(t, "neighbour", lab.Options{})
+	out, in := client.Sockets(), server.Sockets()
+	neighbour.Sockets()
+	l := in.Listen("tcp4", "127.0.0.1:0", 16)
+	const connections = 8
+	here := func(f func() error) error { return f() }
+	all, _ := sharesAt(t, packet.Config{Devices: []string{"lo"}, Every: 1}, here, func() {
+		from := out.Connect("tcp4", l.Addr, connections)
+		to := in.Accept(l, connections)
+		out.Send(from, 100)
+		in.Receive(to, 100)
+		in.Close(to...)
+		out.Close(from...)
+	})
+	// To the client: at least SYN-ACK and FIN of each. To the server: SYN, ACK, data, FIN.
+	for c, least := range map[*lab.Container]uint64{client: 2 * connections, server: 4 * connections} {
+		if got := of(all, "lo", packet.Ingress, c).Sampled.Packets; got < least || got > 3*least {
+			t.Errorf("ingress of lo: %d packets for %s, want %d or a few more", got, c.Name, least)
+		}
+	}
+	if got := of(all, "lo", packet.Ingress, neighbour).Sampled.Packets; got != 0 {
+		t.Errorf("ingress of lo: %d packets for the neighbour, want none", got)
+	}
+}
+
+// surveyor is the workload that samples packets until it is killed.
+const surveyor = "surveyor"
+
+func surveyorWorkload(w *lab.Worker) error {
+	if err := w.Begin(nil); err != nil {
+		return err
+	}
+	s, err := packet.NewSurvey(context.Background(), packet.Config{Devices: []string{"lo"}, Every: 1})
+	if err != nil {
+		return err
+	}
+	go func() { _ = s.Run(context.Background(), nil) }() // ends with the process
+	return w.Serve(nil)
+}
+
+// A sampler that is killed leaves nothing at its devices.
+func TestPacketsKilled(t *testing.T) {
+	needsTCX(t)
+	p := lab.NewContainer(t, "surveyor", lab.Options{Network: lab.NewNetwork(t)}).Start(surveyor, nil)
+	netns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", p.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer netns.Close()
+	attached := func() (programs int) {
+		t.Helper()
+		result := make(chan error, 1)
+		go func() {
+			runtime.LockOSThread() // and stays: the thread ends with the goroutine
+			if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
+				result <- err
+				return
+			}
+			const lo = 1
+			for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+				found, err := link.QueryPrograms(link.QueryOptions{Target: lo, Attach: at})
+				if err != nil {
+					result <- err
+					return
+				}
+				programs += len(found.Programs)
+			}
+			result <- nil
+		}()
+		if err := <-result; err != nil {
+			t.Fatal(err)
+		}
+		return programs
+	}
+	if got := attached(); got != 2 {
+		t.Fatalf("%d programs are attached to lo, want 2", got)
+	}
+	if err := unix.Kill(p.PID, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	// The kernel detaches when the last descriptor goes, and waits for CPUs to
+	// have left the programs.
+	lab.Wait(t, "no program at lo", func() (bool, string) {
+		n := attached()
+		return n == 0, fmt.Sprintf("%d are attached", n)
+	})
 }
