@@ -65,7 +65,7 @@ func deviceNames() []string {
 func (o *packetOptions) check(q inspectQuery) error {
 	switch {
 	case q.object.Name != "packet" && o.given != "":
-		return fmt.Errorf("inspect %s: --%s is for packets: seer inspect packet --%s ...", q.object.Name, o.given, o.given)
+		return fmt.Errorf("inspect %s: --%s is for packets: seer inspect packet --%s", q.object.Name, o.given, o.given)
 	case q.object.Name == "packet" && (o.every < 1 || o.every > math.MaxInt32):
 		return fmt.Errorf("inspect packet: --every %d: want 1 (every packet) or more", o.every)
 	}

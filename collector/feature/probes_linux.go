@@ -77,7 +77,7 @@ func bpfChecks() []check {
 		{group: GroupBPF, name: "task storage", queues: []string{runQueue}, needs: tracer,
 			advice: newerKernel + " (Linux 5.11 has it)",
 			probe:  func(*host) error { return features.HaveMapType(ebpf.TaskStorage) }},
-		{group: GroupBPF, name: "ring buffer", loss: "nothing yet (planned: spans)", needs: []cap.Value{cap.BPF},
+		{group: GroupBPF, name: "ring buffer", loss: "`seer inspect packet`", needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.8 has it)", probe: probeRingBuffer},
 		{group: GroupBPF, name: "mmapable arrays", queues: queueNames, needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.5 has it)", probe: probeMmapable},

@@ -59,7 +59,7 @@ func ReadNamespaces(procRoot string, identify Identify) ([]Namespace, error) {
 		if len(n.Addresses) == 0 {
 			n.Addresses = readAddresses(filepath.Join(procRoot, name, "net"))
 		}
-		if id, err := identify(pid); err == nil && !slices.Contains(n.Owners, id) {
+		if id, err := identify(pid); err == nil && !slices.Contains(n.Owners, id) && !sandbox(filepath.Join(procRoot, name)) {
 			n.Owners = append(n.Owners, id)
 		}
 	}
@@ -68,6 +68,16 @@ func ReadNamespaces(procRoot string, identify Identify) ([]Namespace, error) {
 		all = append(all, *n)
 	}
 	return all, nil
+}
+
+// sandbox tells the process that holds the namespaces of a pod, in a container of
+// its own, and does nothing: Kubernetes' pause, Podman's catatonit.
+func sandbox(dir string) bool {
+	switch string(bytes.TrimSpace(readBounded(filepath.Join(dir, "comm")))) {
+	case "pause", "catatonit":
+		return true
+	}
+	return false
 }
 
 // readNetNS returns the inode number of a namespace: "net:[4026531840]".

@@ -46,7 +46,7 @@ short
 
 func TestReadNamespaces(t *testing.T) {
 	root := t.TempDir()
-	process := func(pid, netns, fib, inet6 string) {
+	process := func(pid, comm, netns, fib, inet6 string) {
 		t.Helper()
 		dir := filepath.Join(root, pid)
 		for _, d := range []string{"ns", "net"} {
@@ -54,18 +54,19 @@ func TestReadNamespaces(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := errors.Join(os.Symlink(netns, filepath.Join(dir, "ns/net")),
+		err := errors.Join(os.Symlink(netns, filepath.Join(dir, "ns/net")), os.WriteFile(filepath.Join(dir, "comm"), []byte(comm+"\n"), 0o644),
 			os.WriteFile(filepath.Join(dir, "net/fib_trie"), []byte(fib), 0o644), os.WriteFile(filepath.Join(dir, "net/if_inet6"), []byte(inet6), 0o644))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	process("1", "net:[100]", "", "") // cannot be read
-	process("20", "net:[200]", fibTrie, ifInet6)
-	process("21", "net:[200]", fibTrie, ifInet6)
-	process("30", "net:[100]", "  |-- 192.0.2.1\n     /32 host LOCAL\n", "")
-	process("40", "something else", fibTrie, "")
-	process("self", "net:[200]", fibTrie, "")
+	process("1", "init", "net:[100]", "", "") // cannot be read
+	process("20", "nginx", "net:[200]", fibTrie, ifInet6)
+	process("21", "nginx", "net:[200]", fibTrie, ifInet6)
+	process("50", "pause", "net:[200]", fibTrie, "") // of another container
+	process("30", "sshd", "net:[100]", "  |-- 192.0.2.1\n     /32 host LOCAL\n", "")
+	process("40", "sh", "something else", fibTrie, "")
+	process("self", "sh", "net:[200]", fibTrie, "")
 	identify := func(pid int) (container.ID, error) {
 		if pid == 1 {
 			return 0, container.ErrGone
