@@ -12,6 +12,7 @@
 //	sched      the CPU run queue
 //	block      block requests in flight
 //	request*   exact mode, in three flavours
+//	packet     headers of some packets, and who holds which socket, for as long as asked
 //	stamp      tried once at start: can exact mode take the time from the socket
 //
 // Maps in account.bpf.h and the like are declared by every object that uses

@@ -18,6 +18,7 @@ import (
 	"seer/collector/api"
 	"seer/collector/container"
 	"seer/collector/graph"
+	"seer/collector/packet"
 )
 
 // inspectHooks are what inspect does in this process when it cannot ask a
@@ -34,6 +35,9 @@ type inspectHooks struct {
 	// Features probes the kernel: the rows of the object feature, and what
 	// writes them for people.
 	Features func(ctx context.Context) (rows any, text func(io.Writer) error, err error)
+
+	// Packets begins to sample packets of this host's network devices.
+	Packets func(ctx context.Context, cfg packet.Config) (packetSurvey, error)
 }
 
 // inspector is one run of `seer inspect`.
@@ -46,6 +50,7 @@ type inspector struct {
 	json   bool
 	pretty bool
 	graph  string // format of a drawing of edges; empty: none
+	packet packetOptions
 }
 
 const inspectExamples = `  seer inspect queue                          what is waiting, anywhere
@@ -55,6 +60,8 @@ const inspectExamples = `  seer inspect queue                          what is w
   seer inspect socket container web-7f9c
   seer inspect probe                          what Seer costs and gave up
   seer inspect edge --graph dot | dot -Tsvg >calls.svg
+  seer inspect packet --device eth0 --for 10s whose packets pass, by a sample
+  seer inspect packet dump --pcapng out.pcapng
   seer inspect queue help                     what each queue is`
 
 // newInspectCommand returns `seer inspect`.
@@ -77,6 +84,7 @@ func newInspectCommand(hooks inspectHooks) *cobra.Command {
 				in.socket = path
 			}
 			in.out, in.notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			in.packet.note(cmd.Flags())
 			return in.run(cmd.Context(), args)
 		},
 	}
@@ -86,13 +94,17 @@ func newInspectCommand(hooks inspectHooks) *cobra.Command {
 	flags.BoolVarP(&in.pretty, "pretty", "p", false, "print one JSON object, indented")
 	flags.StringVar(&in.graph, "graph", "", "draw edges between services: "+strings.Join(graph.Formats, " or "))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions(graph.Formats, cobra.ShellCompDirectiveNoFileComp)))
-	flags.DurationVar(&in.length, "for", 2*time.Second, "measure for so long when no seer runs")
+	flags.DurationVar(&in.length, "for", 2*time.Second, "measure for so long when no seer runs; packets, always")
+	in.packet.register(cmd)
 	flags.StringVar(&in.socket, "socket", api.DefaultSocket, "control socket of the running seer (SEER_SOCKET)")
 	return cmd
 }
 
 func (in *inspector) run(ctx context.Context, args []string) error {
 	q, err := parseInspect(args)
+	if err == nil {
+		err = in.packet.check(q)
+	}
 	if err != nil {
 		return usageError(err)
 	}
@@ -135,8 +147,11 @@ func (in *inspector) answer(ctx context.Context, out io.Writer, q inspectQuery) 
 		}
 		return kernelError(err)
 	}
-	if q.object.Name == "feature" {
+	switch q.object.Name {
+	case "feature":
 		return in.features(ctx, out)
+	case "packet":
+		return in.packets(ctx, out, q)
 	}
 	from, done, err := in.open(ctx, q)
 	if err != nil {

@@ -87,6 +87,22 @@ Behind address translation a server is found by what its client's address is.
   FIRST  to the first byte of the answer
 Requests that are sent before the last was answered (pipelining) count as one.
 `,
+	"packet": `Packets are sampled at the devices of this network namespace, for as long as
+--for says, by this process itself: one in --every at random, headers only. A
+line is what one container has of a device's packets in one direction: of those
+coming in what goes to it, of those going out what comes from it, by the
+innermost addresses (VLAN, VXLAN, Geneve, GRE, IP in IP are looked through).
+  SAMPLED    packets in the sample
+  PACKETS/s  estimated: all are counted, and shared out as the sample is
+  BYTES/s    the same for bytes
+  SHARE      of the device's packets in that direction
+  +-         its standard error
+"external" is an address that is nobody's on this host, as behind a container's
+veth or before address translation; "unknown" one of this host that no known
+container uses, and what is not IP. dump prints the packets, one a line.
+--pcapng FILE keeps their headers. A packet on a bridge or in a tunnel passes
+several devices: lines of several devices do not add up.
+`,
 }
 
 // fieldHelp explains the columns, once for all queues.

@@ -122,6 +122,7 @@ func inspect(t *testing.T, args ...string) (out string, err error) {
 			rows := []map[string]string{{"name": "btf", "verdict": "works"}}
 			return rows, func(w io.Writer) error { _, err := fmt.Fprintln(w, "✓ btf"); return err }, nil
 		},
+		Packets: samplePacketsOfShop,
 	})
 	var stdout, stderr bytes.Buffer
 	cmd.SetOut(&stdout)
@@ -150,12 +151,16 @@ func TestInspectGolden(t *testing.T) {
 		"request":   {"request", "request container web-7f9c", "request dump service db", "request container k8s_checkout-recommendation-service_checkout-7d9f8b6c5-x2x4z_production_0"},
 		"probe":     {"probe", "probe dump"},
 		"feature":   {"feature", "-j feature"},
-		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j violation", "-j queue container nope"},
-		"help":      {"queue help", "socket help", "edge help", "request help", "violation help"},
+		"packet": {"packet", "packet container web-7f9c", "packet dump", "packet dump service web", "-p packet service web",
+			"-p packet dump service db"},
+		"json": {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j violation", "-j queue container nope"},
+		"help": {"queue help", "socket help", "edge help", "packet help", "request help", "violation help"},
 		"errors": {
 			"", "nonsense", "s", "co", "queue s", "queue nonsense", "queue container", "queue container a container b",
 			"queue queue s", "socket queue accept", "probe container web", "queue container nope", "container cgroup abc",
-			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
+			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation", "model dump", "--for 0s queue",
+			"packet container nope", "--every 0 packet", "--device eth9 packet", "--every 2 queue", "--pcapng f queue", "--pcapng /nonexistent/f packet",
+			"--graph dot packet", "packet queue accept", "queue cgroup 4711 pod other/web-0",
 		},
 	}
 	for name, lines := range commands {

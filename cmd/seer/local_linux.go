@@ -6,19 +6,39 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
+
+	"kernel.org/pub/linux/libs/security/libcap/cap"
 
 	"seer/cmd/seer/top"
 	"seer/collector"
 	"seer/collector/api"
 	"seer/collector/feature"
+	"seer/collector/packet"
 )
 
 func init() { top.LocalFeed = localFeed }
 
 // localHooks is what inspect does without a running Seer.
 func localHooks() inspectHooks {
-	return inspectHooks{MayMeasure: checkPrivileges, Measure: measure, Features: probeFeatures}
+	return inspectHooks{MayMeasure: checkPrivileges, Measure: measure, Features: probeFeatures, Packets: samplePackets}
+}
+
+// samplePackets needs one capability more than measuring: to attach to devices.
+func samplePackets(ctx context.Context, cfg packet.Config) (packetSurvey, error) {
+	lacking, err := lackingCapabilities(cap.BPF, cap.PERFMON, cap.NET_ADMIN)
+	if err != nil {
+		return nil, err
+	}
+	if len(lacking) > 0 {
+		return nil, kernelError(fmt.Errorf("needs root, or at least %s: use sudo", strings.Join(lacking, " and ")))
+	}
+	survey, err := packet.NewSurvey(ctx, cfg)
+	if err != nil {
+		return nil, err // not a survey that is nil and yet an interface that is not
+	}
+	return survey, nil
 }
 
 // measure traces this host for d, its requests one by one if they are asked for, and returns a server that has seen it. The

@@ -145,24 +145,29 @@ func topOptions(o *runOptions) top.Options {
 // checkPrivileges refuses to start without the capabilities that every BPF
 // program needs. The kernel would only say EPERM, as it does for other reasons.
 func checkPrivileges() error {
-	held := cap.GetProc()
-	var lacking []string
-	for _, v := range []cap.Value{cap.BPF, cap.PERFMON} {
-		own, err := held.GetFlag(cap.Effective, v)
-		// Before Linux 5.8 CAP_SYS_ADMIN stood for both; it still does.
-		admin, adminErr := held.GetFlag(cap.Effective, cap.SYS_ADMIN)
-		if err := errors.Join(err, adminErr); err != nil {
-			return fmt.Errorf("read capabilities: %w", err)
-		}
-		if !own && !admin {
-			lacking = append(lacking, strings.ToUpper(v.String()))
-		}
-	}
-	if len(lacking) == 0 {
-		return nil
+	lacking, err := lackingCapabilities(cap.BPF, cap.PERFMON)
+	if err != nil || len(lacking) == 0 {
+		return err
 	}
 	return kernelError(fmt.Errorf("needs root, or at least %s: use sudo, or grant the capabilities that deploy/seer.service lists",
 		strings.Join(lacking, " and ")))
+}
+
+// lackingCapabilities names those of wanted that this process does not have.
+func lackingCapabilities(wanted ...cap.Value) (lacking []string, err error) {
+	held := cap.GetProc()
+	for _, v := range wanted {
+		own, err := held.GetFlag(cap.Effective, v)
+		// Before Linux 5.8 CAP_SYS_ADMIN stood for these two; it still does.
+		admin, adminErr := held.GetFlag(cap.Effective, cap.SYS_ADMIN)
+		if err := errors.Join(err, adminErr); err != nil {
+			return nil, fmt.Errorf("read capabilities: %w", err)
+		}
+		if !own && !(admin && (v == cap.BPF || v == cap.PERFMON)) {
+			lacking = append(lacking, strings.ToUpper(v.String()))
+		}
+	}
+	return lacking, nil
 }
 
 // collectorError tells a kernel that lacks something from what else may fail.

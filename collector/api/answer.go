@@ -32,6 +32,8 @@ func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector
 		return eachOf(s.edgeRows(f, picked)), nil
 	case "probe":
 		return eachOf(probeRows(s.cfg.Source.Probes())), nil
+	case "packet":
+		return nil, errors.New("packet: a running seer does not answer this: `seer inspect packet` samples packets itself")
 	case "feature":
 		return nil, errors.New("feature: a running seer does not answer this: `seer inspect feature` probes the kernel itself")
 	}

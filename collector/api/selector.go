@@ -111,14 +111,19 @@ type pickFunc func(*container.Container) bool
 // pick returns what tells whether a container is selected out of rows. It is
 // an error when a name means several containers (container.ErrAmbiguous).
 func (s Selector) pick(rows []collector.Row) (pickFunc, error) {
+	all := make([]*container.Container, len(rows))
+	for i := range rows {
+		all[i] = rows[i].Container
+	}
+	return s.pickOf(all)
+}
+
+func (s Selector) pickOf(all []*container.Container) (pickFunc, error) {
 	s.Queue = "" // selects no containers
 	if s == (Selector{}) {
 		return func(*container.Container) bool { return true }, nil
 	}
-	left := make([]*container.Container, len(rows))
-	for i := range rows {
-		left[i] = rows[i].Container
-	}
+	left := all
 	for _, f := range selectorFields {
 		value := *f.at(&s)
 		if value == "" {

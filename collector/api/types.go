@@ -141,6 +141,60 @@ type RequestRow struct {
 	FirstP99MS *float64 `json:"first_p99_ms"`
 }
 
+// PacketShareRow is what one container has of the packets that pass a network
+// device in one direction: of those coming in what goes to it, of those going out
+// what comes from it. In a document of these, tick_ms is how long was sampled.
+type PacketShareRow struct {
+	Device    string `json:"device"`
+	Direction string `json:"direction"` // ingress, egress
+	Container string `json:"container"` // or external, or unknown, with a cgroup_id of 0
+	Service   string `json:"service"`
+	CgroupID  uint64 `json:"cgroup_id"`
+	Every     int    `json:"every"`   // one packet in so many was sampled
+	Sampled   uint64 `json:"sampled"` // packets
+	// Estimates: the exact totals of the device, shared out as the sample is.
+	Packets          uint64  `json:"packets"`  // as the device handles them, several segments at once
+	Segments         uint64  `json:"segments"` // on the wire
+	Bytes            uint64  `json:"bytes"`
+	PacketsPerSecond float64 `json:"packets_per_s"`
+	BytesPerSecond   float64 `json:"bytes_per_s"`
+	Share            float64 `json:"share"`       // of the packets, 0 to 1
+	ShareBytes       float64 `json:"share_bytes"` // of the bytes
+	ShareError       float64 `json:"share_error"` // standard error of share
+	// Weight is the part of the device's incoming packets that are for any
+	// container here: by it a depth that is known for the device, or the host
+	// (nic_rx), is to be shared out. 0 for who has none.
+	Weight float64 `json:"nic_rx_weight"`
+}
+
+// PacketRow is one sampled packet.
+type PacketRow struct {
+	Time        string      `json:"time"` // RFC 3339
+	Device      string      `json:"device"`
+	Direction   string      `json:"direction"`
+	Bytes       int         `json:"bytes"`
+	Segments    int         `json:"segments"`
+	Container   string      `json:"container"` // or external, or unknown
+	Service     string      `json:"service"`
+	CgroupID    uint64      `json:"cgroup_id"`
+	Protocol    string      `json:"protocol"` // the innermost; the Ethernet type where it is not IP
+	Source      string      `json:"source,omitempty"`
+	Destination string      `json:"destination,omitempty"`
+	Fragment    bool        `json:"fragment,omitempty"` // not the first of its packet
+	Flags       string      `json:"tcp_flags,omitempty"`
+	VLANs       []uint16    `json:"vlans,omitempty"`
+	Tunnels     []TunnelRow `json:"tunnels,omitempty"` // outermost first
+	Summary     string      `json:"-"`                 // all this in a line
+}
+
+// TunnelRow is one carrier of a packet.
+type TunnelRow struct {
+	Kind        string `json:"kind"`
+	Number      uint32 `json:"number,omitempty"` // VNI, key
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+}
+
 // ProbeRow is the health and cost of one family of BPF programs.
 type ProbeRow struct {
 	Probe      string   `json:"probe"`

@@ -77,7 +77,7 @@ func bpfChecks() []check {
 		{group: GroupBPF, name: "task storage", queues: []string{runQueue}, needs: tracer,
 			advice: newerKernel + " (Linux 5.11 has it)",
 			probe:  func(*host) error { return features.HaveMapType(ebpf.TaskStorage) }},
-		{group: GroupBPF, name: "ring buffer", loss: "nothing yet (planned: spans)", needs: []cap.Value{cap.BPF},
+		{group: GroupBPF, name: "ring buffer", loss: "`seer inspect packet`", needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.8 has it)", probe: probeRingBuffer},
 		{group: GroupBPF, name: "mmapable arrays", queues: queueNames, needs: []cap.Value{cap.BPF},
 			advice: newerKernel + " (Linux 5.5 has it)", probe: probeMmapable},
@@ -288,7 +288,7 @@ func hookChecks() []check {
 		{group: GroupHook, name: "cgroup_skb", loss: "nothing yet (planned: requests multiplexed over HTTP/2)",
 			needs: []cap.Value{cap.BPF, cap.NET_ADMIN}, config: []string{"CONFIG_CGROUP_BPF"},
 			advice: "mount cgroup v2, and use a kernel with CONFIG_CGROUP_BPF", probe: probeCgroupSKB},
-		{group: GroupHook, name: "tcx", loss: "nothing yet (planned: whose packet it is on overlay NICs)",
+		{group: GroupHook, name: "tcx", loss: "`seer inspect packet`: whose packets pass a network device",
 			needs: []cap.Value{cap.BPF, cap.NET_ADMIN}, config: []string{"CONFIG_NET_XGRESS"},
 			advice: newerKernel + " (Linux 6.6 has it)", probe: probeTCX},
 	}

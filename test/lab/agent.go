@@ -28,6 +28,7 @@ func socketsWorkload(w *Worker) error {
 		"accept":    Handle(opAccept),
 		"pair":      Handle(opPair),
 		"send":      Handle(opSend),
+		"datagrams": Handle(opDatagrams),
 		"receive":   Handle(opReceive),
 		"peek":      Handle(opPeek),
 		"cork":      Handle(opCork),
@@ -48,18 +49,22 @@ func sockaddr(network, addr string) (domain, kind, protocol int, sa unix.Sockadd
 	case "unix", "unixpacket", "unixgram":
 		kind = map[string]int{"unix": unix.SOCK_STREAM, "unixpacket": unix.SOCK_SEQPACKET, "unixgram": unix.SOCK_DGRAM}[network]
 		return unix.AF_UNIX, kind, 0, &unix.SockaddrUnix{Name: "@" + addr}, nil
-	case "tcp4", "tcp6", "mptcp4":
+	case "tcp4", "tcp6", "mptcp4", "udp4", "udp6":
 		ap, err := netip.ParseAddrPort(addr)
 		if err != nil {
 			return 0, 0, 0, nil, err
 		}
+		kind = unix.SOCK_STREAM
+		if network == "udp4" || network == "udp6" {
+			kind = unix.SOCK_DGRAM
+		}
 		if network == "mptcp4" {
 			protocol = unix.IPPROTO_MPTCP
 		}
-		if network != "tcp6" {
-			return unix.AF_INET, unix.SOCK_STREAM, protocol, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().Unmap().As4()}, nil
+		if network != "tcp6" && network != "udp6" {
+			return unix.AF_INET, kind, protocol, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().Unmap().As4()}, nil
 		}
-		return unix.AF_INET6, unix.SOCK_STREAM, 0, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}, nil
+		return unix.AF_INET6, kind, 0, &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}, nil
 	}
 	return 0, 0, 0, nil, fmt.Errorf("no network %q", network)
 }
@@ -217,6 +222,18 @@ func opSend(a fdsCount) (any, error) {
 				return nil, fmt.Errorf("send: %w", err)
 			case err == nil:
 				left = left[n:]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// opDatagrams sends n messages of one byte on each socket.
+func opDatagrams(a fdsCount) (any, error) {
+	for _, fd := range a.FDs {
+		for range a.N {
+			if err := unix.Send(fd, []byte{1}, 0); err != nil {
+				return nil, fmt.Errorf("send datagram: %w", err)
 			}
 		}
 	}
@@ -398,7 +415,7 @@ func opStat(fds []int) ([]Stat, error) {
 		}
 		s.Wmem = int(mem[skMeminfoWmemAlloc])
 		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			s.State = info.State
+			s.State, s.SegmentsOut = info.State, int(info.Segs_out)
 			if info.State == StateListen {
 				// A listener shows its backlog in two fields that mean
 				// something else in other states (tcp_get_info).

@@ -42,10 +42,12 @@ func NewNetwork(t TB) *Network {
 	}
 	n.router, n.h = ns, h
 	for path, value := range map[string]string{
-		"ipv4/ip_forward":             "1",
-		"ipv6/conf/all/forwarding":    "1",
-		"ipv4/conf/all/rp_filter":     "0", // Unanswered uses foreign sources
-		"ipv4/conf/default/rp_filter": "0",
+		"ipv4/ip_forward":              "1",
+		"ipv6/conf/all/forwarding":     "1",
+		"ipv6/conf/all/accept_dad":     "0", // link-local addresses would take a second
+		"ipv6/conf/default/accept_dad": "0",
+		"ipv4/conf/all/rp_filter":      "0", // Unanswered uses foreign sources
+		"ipv4/conf/default/rp_filter":  "0",
 	} {
 		if err := writeSysctl(ns, path, value); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("new network: set %s: %v", path, err)
@@ -53,6 +55,10 @@ func NewNetwork(t TB) *Network {
 	}
 	return n
 }
+
+// Router runs f on a thread in the router's namespace, where the container that
+// joined as the i-th is behind the device vethi, from 1.
+func (n *Network) Router(f func() error) error { return onSpawner(n.router, f) }
 
 // newNamespace makes a network namespace with loopback up.
 func newNamespace(t TB) (int, *netlink.Handle, error) {

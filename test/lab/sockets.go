@@ -135,6 +135,12 @@ func (s *Sockets) Send(to []Socket, n int) {
 	s.Call("send", fdsCount{fds(to), n}, nil)
 }
 
+// Datagrams sends n messages of one byte to the peer of each socket (udp4, udp6).
+func (s *Sockets) Datagrams(to []Socket, n int) {
+	s.t.Helper()
+	s.Call("datagrams", fdsCount{fds(to), n}, nil)
+}
+
 // Receive reads exactly n bytes from each socket.
 func (s *Sockets) Receive(from []Socket, n int) {
 	s.t.Helper()
@@ -226,6 +232,7 @@ type Stat struct {
 	State        uint8 `json:"state"`
 	Backlog      int   `json:"backlog"`       // listener: not accepted
 	BacklogLimit int   `json:"backlog_limit"` // listener
+	SegmentsOut  int   `json:"segments_out"`  // sent since it was made, with SYN and repetitions
 }
 
 // TCP states as TCP_INFO and /proc/net/tcp give them (include/net/tcp_states.h).
