@@ -63,17 +63,13 @@ func (w *Watcher) Observe(start, end time.Time, service string, ended, open *lat
 		w.learned = append(w.learned, t)
 	}
 	before := p.monitor.current
-	v := p.monitor.Observe(start, end, ended, open)
-	if now := p.monitor.current; now != nil && now != before {
-		p.total++
-		if v != now { // the one before ended in the same tick
-			w.changed = append(w.changed, v)
-			v = now
+	changed := p.monitor.Observe(start, end, ended, open)
+	for _, v := range changed {
+		if v != before {
+			p.total++
 		}
 	}
-	if v != nil {
-		w.changed = append(w.changed, v)
-	}
+	w.changed = append(w.changed, changed...)
 }
 
 // Changed returns the violations that the ticks since the last call began,

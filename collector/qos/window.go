@@ -1,6 +1,7 @@
 package qos
 
 import (
+	"math"
 	"time"
 
 	"seer/collector/latency"
@@ -21,32 +22,42 @@ import (
 // 1/(1-p), so many ticks more as bring as many, but none older than ten seconds.
 // With fewer nothing is said. The promise is broken while more than n - ceil(p n)
 // of n are late. It is the rule by which a campaign derives what users felt from
-// their own log (docs/CAMPAIGN.md), in steps of a tick.
+// their own log (docs/CAMPAIGN.md).
+//
+// A tick is longer than a violation's limits should be blurred, so it is cut into
+// slots of 10 ms at best. The age of an open request says in which it became
+// overdue; all others are taken to be spread over their tick.
 const (
 	windowLength     = time.Second
 	longWindowLength = 10 * time.Second
+	mostSlots        = 10 // of a tick
+	leastSlot        = 10 * time.Millisecond
 )
+
+// slotsOf is how many slots a tick is cut into.
+func slotsOf(tick time.Duration) int { return int(min(max(tick/leastSlot, 1), mostSlots)) }
 
 // window is the verdicts of one promise.
 type window struct {
 	target Target
-	ticks  []verdicts // oldest first, from head
+	slots  []slot // oldest first, from head
 	head   int
-	n      int64
+	n      float64
 	late   float64
 	sum    latency.Histogram // of what ended in it
 
 	overdue      float64 // open beyond the bound at the end of the last tick
 	overdueKnown bool
 	ages         latency.Histogram // of requests open now; empty where not known
+	coming       [mostSlots]slot   // of the tick being taken
 }
 
-// verdicts are those of one tick.
-type verdicts struct {
-	end   time.Time
-	n     int64
-	late  float64 // not whole: the bound lies within a bucket
-	ended []bucketCount
+// slot is the verdicts of a part of a tick. Neither number need be whole: the
+// bound lies within a bucket, and what is known of a tick is spread over it.
+type slot struct {
+	end     time.Time
+	n, late float64
+	ended   []bucketCount // in the last slot of a tick: all that ended in it
 }
 
 type bucketCount struct {
@@ -64,19 +75,22 @@ func above(h *latency.Histogram, bound time.Duration) float64 {
 	return late
 }
 
-// add takes the verdicts of a tick that ends at end. Either histogram may be nil:
-// nothing ended, or nothing is known of open requests.
-func (w *window) add(end time.Time, ended, open *latency.Histogram) {
-	v := w.next()
-	v.end, v.n, v.late, v.ended = end, 0, 0, v.ended[:0]
+// cut takes apart a tick, and returns its slots, which the caller then gives to
+// push. Either histogram may be nil: nothing ended, or nothing is known of open
+// requests.
+func (w *window) cut(start, end time.Time, ended, open *latency.Histogram) []slot {
+	tick := end.Sub(start)
+	slots := w.coming[:slotsOf(tick)]
+	length := tick / time.Duration(len(slots))
+	for i := range slots {
+		slots[i] = slot{end: start.Add(time.Duration(i+1) * length)}
+	}
+	slots[len(slots)-1].end = end
+
+	var inTime, late float64
 	if ended != nil {
-		v.n, v.late = ended.N, above(ended, w.target.Bound)
-		for b, n := range ended.Counts {
-			if n != 0 {
-				v.ended = append(v.ended, bucketCount{uint16(b), n})
-				w.sum.AddN(b, n)
-			}
-		}
+		late = above(ended, w.target.Bound)
+		inTime = float64(ended.N) - late
 	}
 	w.ages = latency.Histogram{}
 	if open != nil {
@@ -84,42 +98,83 @@ func (w *window) add(end time.Time, ended, open *latency.Histogram) {
 		overdue := above(open, w.target.Bound)
 		if w.overdueKnown {
 			// Requests that vanish unanswered make it negative; they were late.
-			crossed := max(0, overdue-w.overdue+v.late)
-			v.n += int64(crossed - v.late + .5)
-			v.late = crossed
+			late = max(0, overdue-w.overdue+late)
+			late -= w.place(slots, length, late)
 		}
 		w.overdue = overdue
 	}
 	w.overdueKnown = open != nil
-	w.n += v.n
-	w.late += v.late
-	w.forget(end)
+
+	// What is left became late and ended in this tick, or, as far as is known, in one
+	// before.
+	at := &slots[0]
+	if open != nil {
+		at = &slots[len(slots)/3]
+	}
+	at.late, at.n = at.late+late, at.n+late
+	for i := range slots {
+		slots[i].n += inTime / float64(len(slots))
+	}
+	return slots
 }
 
-// next makes room for a tick at the end, with the memory of one that is gone.
-func (w *window) next() *verdicts {
-	if w.head > 0 && w.head >= len(w.ticks)/2 {
-		kept := len(w.ticks) - w.head
-		for i := range kept { // swapped, not copied: each keeps its own slice
-			w.ticks[i], w.ticks[w.head+i] = w.ticks[w.head+i], w.ticks[i]
+// place puts open requests, at most so many, into the slots in which they became
+// overdue, and returns how many there were.
+func (w *window) place(slots []slot, length time.Duration, most float64) (placed float64) {
+	bound := w.target.Bound
+	older := above(&w.ages, bound)
+	for i := len(slots) - 1; i >= 0; i-- {
+		before := above(&w.ages, bound+time.Duration(len(slots)-i)*length)
+		n := min(older-before, most-placed)
+		older = before
+		slots[i].n += n
+		slots[i].late += n
+		placed += n
+	}
+	return placed
+}
+
+// push adds the next slot to the window.
+func (w *window) push(s slot, ended *latency.Histogram) {
+	next := w.next()
+	next.end, next.n, next.late, next.ended = s.end, s.n, s.late, next.ended[:0]
+	if ended != nil {
+		for b, n := range ended.Counts {
+			if n != 0 {
+				next.ended = append(next.ended, bucketCount{uint16(b), n})
+				w.sum.AddN(b, n)
+			}
 		}
-		w.ticks, w.head = w.ticks[:kept], 0
 	}
-	if len(w.ticks) < cap(w.ticks) {
-		w.ticks = w.ticks[:len(w.ticks)+1]
-	} else {
-		w.ticks = append(w.ticks, verdicts{})
-	}
-	return &w.ticks[len(w.ticks)-1]
+	w.n += s.n
+	w.late += s.late
+	w.forget(s.end)
 }
 
-// forget drops the ticks that are too old.
+// next makes room for a slot at the end, with the memory of one that is gone.
+func (w *window) next() *slot {
+	if w.head > 0 && w.head >= len(w.slots)/2 {
+		kept := len(w.slots) - w.head
+		for i := range kept { // swapped, not copied: each keeps its own slice
+			w.slots[i], w.slots[w.head+i] = w.slots[w.head+i], w.slots[i]
+		}
+		w.slots, w.head = w.slots[:kept], 0
+	}
+	if len(w.slots) < cap(w.slots) {
+		w.slots = w.slots[:len(w.slots)+1]
+	} else {
+		w.slots = append(w.slots, slot{})
+	}
+	return &w.slots[len(w.slots)-1]
+}
+
+// forget drops the slots that are too old.
 func (w *window) forget(now time.Time) {
-	least := w.target.least()
-	for w.head < len(w.ticks)-1 {
-		oldest := &w.ticks[w.head]
+	least := float64(w.target.least())
+	for w.head < len(w.slots)-1 {
+		oldest := &w.slots[w.head]
 		age := now.Sub(oldest.end)
-		if age < windowLength || age < longWindowLength && w.n-oldest.n < least {
+		if age < windowLength || age < longWindowLength && w.n-oldest.n < least-.5 {
 			return
 		}
 		w.n -= oldest.n
@@ -131,21 +186,24 @@ func (w *window) forget(now time.Time) {
 	}
 }
 
+// requests is how many requests there are, to the nearest.
+func (w *window) requests() int64 { return int64(math.Round(w.n)) }
+
 // enough says whether there are as many requests as it takes to say anything.
-func (w *window) enough() bool { return w.n >= w.target.least() }
+func (w *window) enough() bool { return w.requests() >= w.target.least() }
 
 // broken says whether the percentile exceeds its bound. Half a request is for
 // those in the bucket of the bound.
 func (w *window) broken() bool {
-	return w.enough() && w.late >= float64(w.target.allowed(w.n))+.5
+	return w.enough() && w.late >= float64(w.target.allowed(w.requests()))+.5
 }
 
 // share is the part of the requests that is late.
 func (w *window) share() float64 {
-	if w.n <= 0 {
+	if w.n < .5 {
 		return 0
 	}
-	return min(max(w.late/float64(w.n), 0), 1)
+	return min(max(w.late/w.n, 0), 1)
 }
 
 // percentile is the value of the promised percentile: of what ended in the window,

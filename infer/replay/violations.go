@@ -22,8 +22,10 @@ func Violations(requests iter.Seq2[campaign.Request, error], promise campaign.Qo
 		if !ages {
 			open = nil
 		}
-		if v := m.Observe(start, end, ended, open); v != nil && (len(found) == 0 || found[len(found)-1].ID != v.ID) {
-			found = append(found, v)
+		for _, v := range m.Observe(start, end, ended, open) {
+			if len(found) == 0 || found[len(found)-1] != v {
+				found = append(found, v)
+			}
 		}
 	})
 	out := make([]qos.Violation, len(found))
