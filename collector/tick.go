@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"seer/collector/container"
+	"seer/collector/latency"
 )
 
 // Cell is what one tick knows about one queue of one container.
@@ -43,4 +44,27 @@ type Tick struct {
 	Passes int    // socket passes taken during the tick
 	Losses uint64 // facts dropped since start, all reasons
 	Rows   []Row
+
+	// Requests are of the containers that exact mode counts, at most one each, and
+	// Open of those of them whose open requests are known too.
+	Requests []RequestRow
+	Open     []OpenRow
+}
+
+// RequestRow is what exact mode counted of one container's requests in a tick: how
+// long those took that ended in it, from the first byte of a request to the last
+// byte of its reply. A reply that goes on moves its request to a later bucket, so
+// counts may be negative.
+type RequestRow struct {
+	Row    int               // index in Tick.Rows
+	Served latency.Histogram // requests that the container answered
+	Called latency.Histogram // requests that it sent to others
+}
+
+// OpenRow is how old the requests are that one container has not answered at the
+// end of a tick. With it a violation is seen when requests become late, without it
+// when late ones end.
+type OpenRow struct {
+	Row  int // index in Tick.Rows
+	Ages latency.Histogram
 }

@@ -1,9 +1,6 @@
 package qos
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Case is what is known around the onset of a violation.
 type Case struct {
@@ -19,7 +16,6 @@ type Call struct{ Client, Server string }
 type Account struct {
 	Service string
 	Nominal Signals // mean
-	Spread  Signals // standard deviation of the nominal steps
 	Now     Signals // mean
 }
 
@@ -35,7 +31,6 @@ const (
 func (h *History) Case(entry string, calls []Call, onset, until time.Time) Case {
 	c := Case{Entry: entry, Calls: calls, Services: make([]Account, len(h.names))}
 	var nominal, now float64
-	squares := make([][numSignals]float64, len(h.names))
 	sums := make([][numSignals]float64, len(h.names))
 	for i := h.taken - 1; i >= max(0, h.taken-historySteps); i-- {
 		s := &h.steps[i%historySteps]
@@ -52,7 +47,6 @@ func (h *History) Case(entry string, calls []Call, onset, until time.Time) Case 
 			for j := range s.signals {
 				for k, v := range s.signals[j] {
 					sums[j][k] += float64(v)
-					squares[j][k] += float64(v) * float64(v)
 				}
 			}
 		}
@@ -65,9 +59,7 @@ func (h *History) Case(entry string, calls []Call, onset, until time.Time) Case 
 				a.Now[k] /= float32(now)
 			}
 			if nominal > 0 {
-				mean := sums[j][k] / nominal
-				a.Nominal[k] = float32(mean)
-				a.Spread[k] = float32(math.Sqrt(max(0, squares[j][k]/nominal-mean*mean)))
+				a.Nominal[k] = float32(sums[j][k] / nominal)
 			}
 		}
 	}

@@ -51,6 +51,7 @@ type History struct {
 	taken    int // steps so far
 	services map[string]int
 	names    []string
+	serves   []bool    // has ever answered a request
 	pending  []Signals // of the step being filled, by service
 	weight   float64   // seconds in it
 	from     time.Time
@@ -91,9 +92,11 @@ func (h *History) Add(t *collector.Tick, disturbed bool) {
 			at = len(h.names)
 			h.services[row.Container.Service] = at
 			h.names = append(h.names, row.Container.Service)
+			h.serves = append(h.serves, false)
 			h.pending = append(h.pending, Signals{})
 		}
 		h.pending[at].add(row, seconds)
+		h.serves[at] = h.serves[at] || h.pending[at][SignalAnswered] > 0
 	}
 	if t.End.Sub(h.from) < historyStep {
 		return
@@ -108,6 +111,12 @@ func (h *History) Add(t *collector.Tick, disturbed bool) {
 		}
 	}
 	h.weight = 0
+}
+
+// Serves says whether a service has answered requests.
+func (h *History) Serves(service string) bool {
+	at, known := h.services[service]
+	return known && h.serves[at]
 }
 
 func (s *Signals) add(row *collector.Row, seconds float64) {

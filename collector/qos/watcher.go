@@ -72,6 +72,9 @@ func (w *Watcher) Observe(start, end time.Time, service string, ended, open *lat
 	w.changed = append(w.changed, changed...)
 }
 
+// Watches says whether a service has a target, or one is being learned.
+func (w *Watcher) Watches(service string) bool { return w.watched[service] != nil }
+
 // Changed returns the violations that the ticks since the last call began,
 // continued or ended.
 func (w *Watcher) Changed() []*Violation {
