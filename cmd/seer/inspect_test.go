@@ -129,11 +129,11 @@ func TestInspectGolden(t *testing.T) {
 		"probe":     {"probe", "probe dump"},
 		"feature":   {"feature", "-j feature"},
 		"json":      {"-j queue container web-7f9c queue accept", "-p container service db", "-j probe", "-j edge", "-j request", "-j queue container nope"},
-		"help":      {"queue help", "socket help", "edge help", "request help"},
+		"help":      {"queue help", "socket help", "edge help", "request help", "violation help"},
 		"errors": {
 			"", "nonsense", "s", "co", "queue s", "queue nonsense", "queue container", "queue container a container b",
 			"queue queue s", "socket queue accept", "probe container web", "queue container nope", "container cgroup abc",
-			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
+			"socket service nope", "edge service nope", "--graph dot queue", "--graph png edge", "-j --graph dot edge", "request", "violation container web", "--db /none queue", "model dump", "--for 0s queue", "queue cgroup 4711 pod other/web-0",
 		},
 	}
 	for name, lines := range commands {

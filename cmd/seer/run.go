@@ -11,6 +11,7 @@ import (
 	"seer/collector"
 	"seer/collector/api"
 	"seer/collector/container"
+	"seer/collector/qos"
 )
 
 // runOptions are the flags of `seer run`.
@@ -18,6 +19,7 @@ type runOptions struct {
 	tick      time.Duration
 	groupBy   string
 	exact     string
+	qos       qos.Targets
 	budget    cpuShare
 	db        string
 	keepAge   age
@@ -43,11 +45,16 @@ no longer needs after start it gives up for good.
 Every flag can also be set in the environment (--cpu-budget as SEER_CPU_BUDGET)
 or, by its name, in a YAML file (--config).
 
-This version measures. It does not yet predict, diagnose or act.`
+With --exact on it watches promises to users (--qos), and writes down when one is
+broken and which service started it. Without --qos it finds the services that
+users call and learns a target from their nominal latency in five minutes.
+
+This version does not yet predict, diagnose or act.`
 
 const runExamples = `  sudo seer run
   sudo seer run --top --group-by service
   sudo seer run --listen 127.0.0.1:9400 --cpu-budget 1%
+  sudo seer run --exact on --qos 'frontend p99 20ms'
   sudo seer run --db /srv/seer --keep-age 2d --keep-bytes 4GiB`
 
 // newRunCommand returns `seer run`.
@@ -74,6 +81,7 @@ func addRun(cmd *cobra.Command) {
 	f.DurationVar(&o.tick, "tick", collector.DefaultTick, "length of one sample, 10ms to 10s")
 	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
 	f.StringVar(&o.exact, "exact", "off", "off, or on: count every request by hooks on send and receive")
+	f.Var(&o.qos, "qos", `promise to users, such as "frontend p99 20ms"; may be repeated; none: learned`)
 	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
 	f.StringVar(&o.db, "db", defaultDB, `directory of the database, or "none"`)
 	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")

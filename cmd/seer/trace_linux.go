@@ -24,6 +24,7 @@ import (
 	"seer/collector/api"
 	"seer/collector/container"
 	"seer/collector/feature"
+	"seer/collector/qos"
 	"seer/collector/tracedb"
 	"seer/collector/tracedb/embedded"
 )
@@ -96,6 +97,12 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		sinks = append(sinks, recorder)
 		cfg.Store = func() api.StoreStats { return storeStats(recorder) }
 	}
+	promises, err := newPromises(ctx, o, c, store, log)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	cfg.Promises = promises
+	sinks = append(sinks, promises)
 	server := api.New(cfg)
 	sinks = append(sinks, server)
 
@@ -115,6 +122,7 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	if recorder != nil {
 		group.Go(func() error { return recorder.Run(ctx) })
 	}
+	group.Go(func() error { return promises.Run(ctx) })
 	group.Go(func() error { return c.Run(ctx, sinks...) })
 	log.Info("tracing", "version", version(), "tick", c.Tick(), "db", o.db, "socket", o.socket)
 	if o.top {
@@ -129,6 +137,28 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		return fmt.Errorf("run: %w", err)
 	}
 	return nil
+}
+
+// newPromises returns what watches QoS targets. Without --exact on no request is
+// counted, so nothing can be watched.
+func newPromises(ctx context.Context, o *runOptions, c *collector.Collector, store tracedb.Store, log *slog.Logger) (*qos.Sink, error) {
+	opts := qos.SinkOptions{Targets: o.qos, Logger: log}
+	opts.Edges = func(ctx context.Context) ([]collector.Edge, error) {
+		sockets, err := c.Sockets(ctx, nil)
+		return collector.Edges(sockets), err
+	}
+	if store != nil {
+		if err := opts.Load(ctx, store); err != nil {
+			return nil, newerDatabase(err, o.db)
+		}
+	}
+	switch {
+	case o.exact != "on" && len(o.qos) > 0:
+		log.Warn("targets are not watched: requests are counted with --exact on only", "qos", o.qos.String())
+	case o.exact == "on" && len(o.qos) == 0:
+		log.Info("no --qos: a target is learned for each service that users call, from five minutes of nominal latency")
+	}
+	return qos.NewSink(opts), nil
 }
 
 func topOptions(o *runOptions) top.Options {

@@ -18,7 +18,7 @@ var Objects = []Object{
 	{Name: "edge", Help: "who calls whom: connections from container to container"},
 	{Name: "request", Help: "requests by name, with their latency", Needs: "request tracing"},
 	{Name: "socket", Help: "tracked sockets: bytes waiting, and whose move it is"},
-	{Name: "violation", Help: "intervals in which a QoS target was exceeded", Needs: "QoS targets"},
+	{Name: "violation", Help: "intervals in which a QoS target was exceeded"},
 	{Name: "alarm", Help: "predicted violations, with their culprit", Needs: "a prediction model"},
 	{Name: "diagnosis", Help: "the contended resource behind an alarm", Needs: "a prediction model"},
 	{Name: "action", Help: "what Seer changed, or would have", Needs: "a prediction model"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"seer/collector"
+	"seer/collector/container"
 	"seer/collector/latency"
 )
 
@@ -27,10 +28,9 @@ type SinkOptions struct {
 	Targets []Target
 	// Learned are targets that were learned before.
 	Learned []Target
-	// Calls returns who calls whom now. Run asks it, at most every ten seconds, while
-	// there are requests. Without targets, entry services are those that nobody
-	// calls. nil: no labels, and nothing is learned.
-	Calls func(context.Context) ([]Call, error)
+	// Edges returns who calls whom now. Run asks it, at most every ten seconds, while
+	// there are requests. nil: no labels, and nothing is learned.
+	Edges func(context.Context) ([]collector.Edge, error)
 	// Past are violations known before the start, by onset.
 	Past    []Violation
 	Journal Journal      // nil: none
@@ -61,6 +61,8 @@ type Sink struct {
 	order  []string
 
 	calls    atomic.Pointer[callGraph]
+	names    atomic.Pointer[map[container.ID]string] // services of the containers, now and then
+	namedAt  time.Time
 	requests atomic.Bool // seen since Run asked last
 	queue    chan entry
 	dropped  atomic.Uint64
@@ -125,6 +127,9 @@ func (s *Sink) Consume(t *collector.Tick) {
 		return
 	}
 	s.requests.Store(true)
+	if t.End.Sub(s.namedAt) >= callsEvery/2 {
+		s.name(t)
+	}
 	s.sum(t)
 	for _, name := range s.order {
 		if !s.watcher.Watches(name) && !s.isEntry(name) {
@@ -154,6 +159,16 @@ func (s *Sink) Consume(t *collector.Tick) {
 	s.mu.Lock()
 	s.promises = promises
 	s.mu.Unlock()
+}
+
+// name tells Run which service a container is of.
+func (s *Sink) name(t *collector.Tick) {
+	names := make(map[container.ID]string, len(t.Rows))
+	for i := range t.Rows {
+		names[t.Rows[i].Container.ID] = t.Rows[i].Container.Service
+	}
+	s.names.Store(&names)
+	s.namedAt = t.End
 }
 
 // sum adds up the requests of each service's containers. A service that was seen
@@ -291,17 +306,32 @@ func (s *Sink) write(ctx context.Context, e entry) {
 }
 
 func (s *Sink) refresh(ctx context.Context) {
-	if s.opts.Calls == nil || !s.requests.Swap(false) {
+	names := s.names.Load()
+	if s.opts.Edges == nil || names == nil || !s.requests.Swap(false) {
 		return
 	}
-	calls, err := s.opts.Calls(ctx)
+	edges, err := s.opts.Edges(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.Warn("violations: who calls whom is not known: the last answer stands", "err", err)
 		}
 		return
 	}
-	s.SetCalls(calls)
+	s.SetCalls(callsOf(edges, *names))
+}
+
+// callsOf turns edges between containers into calls between services, each once.
+// Those of containers that have gone, and to peers on other hosts, are left out.
+func callsOf(edges []collector.Edge, names map[container.ID]string) []Call {
+	var calls []Call
+	for i := range edges {
+		client, known := names[edges[i].Client]
+		server, found := names[edges[i].Server]
+		if call := (Call{client, server}); known && found && !slices.Contains(calls, call) {
+			calls = append(calls, call)
+		}
+	}
+	return calls
 }
 
 // SetCalls says who calls whom.

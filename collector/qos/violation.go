@@ -1,7 +1,10 @@
 package qos
 
 import (
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Violation is a maximal interval in which a percentile of a service's latency
@@ -37,6 +40,16 @@ const (
 	CulpritUnknown = "cannot tell" // nobody stands out
 	ByEvidence     = "evidence"    // Annotate
 )
+
+// CheckCulprit refuses what cannot be the name of a service.
+func CheckCulprit(name string) error {
+	if name == "" || len(name) > longestName || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("culprit %q: want the name of a service, %q, or %q", name, CulpritLoad, CulpritUnknown)
+	}
+	return nil
+}
+
+const longestName = 253
 
 // Lasted is how long it lasted so far.
 func (v *Violation) Lasted() time.Duration { return v.End.Sub(v.Onset) }
