@@ -12,47 +12,78 @@ import (
 	"seer/infer/campaign"
 )
 
-// Cases calls fn for each violation of a campaign that a fault explains, with what
-// the queues showed around its onset.
-func Cases(ctx context.Context, dir *campaign.Dir, fn func(campaign.Violation, campaign.Fault, qos.Case)) error {
+// Labelled is a violation that a fault explains, and who is said to have started it.
+type Labelled struct {
+	Violation campaign.Violation
+	Fault     campaign.Fault
+	First     bool // of this fault
+	Label     qos.Label
+}
+
+// Want is the label that says the truth. A load spike and a network that fails for
+// all have no service to blame.
+func (l *Labelled) Want() string {
+	switch l.Fault.Cause {
+	case campaign.CauseLoadSpike:
+		return qos.CulpritLoad
+	case campaign.CauseNetworkFailure:
+		return qos.CulpritUnknown
+	}
+	return l.Fault.Culprit
+}
+
+// Right says whether the label is the truth.
+func (l *Labelled) Right() bool { return l.Label.Culprit == l.Want() }
+
+// Labels labels each violation of a campaign that a fault explains, from what the
+// queues showed around its onset.
+func Labels(ctx context.Context, dir *campaign.Dir) ([]Labelled, error) {
 	violations, err := dir.Violations()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	faults, err := dir.Faults()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var calls []qos.Call
 	for _, e := range dir.Manifest.Topology.Edges() {
 		calls = append(calls, qos.Call{Client: e.Caller, Server: e.Callee})
 	}
+	var labelled []Labelled
+	seen := map[int]bool{}
+	label := func(h *qos.History, v *campaign.Violation, until time.Time) {
+		if v.Fault < 1 || v.Fault > len(faults) {
+			return
+		}
+		f := faults[v.Fault-1]
+		c := h.Case(v.Service, append(slices.Clip(calls), circle(&f)...), time.Unix(0, v.OnsetMS*1e6), until)
+		labelled = append(labelled, Labelled{*v, f, !seen[f.ID], qos.Annotate(&c)})
+		seen[f.ID] = true
+	}
 	m := &dir.Manifest
-	tick := time.Duration(m.TickMS) * time.Millisecond
+	tick, length := time.Duration(m.TickMS)*time.Millisecond, time.Duration(m.DurationMS)*time.Millisecond
 	history := qos.NewHistory()
-	next := 0 // violation to look at
+	next := 0 // violation to label
 	const piece = time.Minute
-	for from := time.Duration(0); from < time.Duration(m.DurationMS)*time.Millisecond; from += piece {
-		err := ticks(ctx, dir, from, from+piece, tick, func(t *collector.Tick) {
+	for from := time.Duration(0); from < length; from += piece {
+		err := ticks(ctx, dir, from, min(from+piece, length), tick, func(t *collector.Tick) {
 			history.Add(t, disturbed(violations, t.End))
 			for ; next < len(violations); next++ {
 				v := &violations[next]
-				// Not later than a label is needed.
-				until := time.Unix(0, min(v.EndMS+500, v.OnsetMS+3000)*1e6)
+				// As a live host does: after two seconds, or when it has ended.
+				until := time.Unix(0, min(v.EndMS+1000, v.OnsetMS+2000)*1e6)
 				if t.End.Before(until) {
 					break
 				}
-				if v.Fault > 0 && v.Fault <= len(faults) {
-					f := faults[v.Fault-1]
-					fn(*v, f, history.Case(v.Service, append(slices.Clip(calls), circle(&f)...), time.Unix(0, v.OnsetMS*1e6), until))
-				}
+				label(history, v, until)
 			}
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return labelled, nil
 }
 
 // circle is the call that a fault adds: Seer would see its connections.
@@ -85,7 +116,6 @@ func ticks(ctx context.Context, dir *campaign.Dir, from, to, tick time.Duration,
 		}
 	}
 	stats := []tracedb.Stat{tracedb.StatMean, tracedb.StatArrivals, tracedb.StatDepartures}
-	to = min(to, time.Duration(dir.Manifest.DurationMS)*time.Millisecond)
 	w, err := dir.Window(ctx, from, to, tracedb.Columns(services, queues, stats))
 	if err != nil {
 		return err
