@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,28 @@ func TestViolationsOfADatabase(t *testing.T) {
 `
 	if diff := cmp.Diff(want, out); diff != "" || err != nil {
 		t.Errorf("inspect violation: %v (-want +got):\n%s", err, diff)
+	}
+	for name, want := range map[string]string{"v.csv": "id,service,", "v.jsonl": `{"id":"20260301T120003.0-front"`, "v.parquet": "PAR1"} {
+		file := filepath.Join(t.TempDir(), name)
+		if _, _, err := command(t, "export", "--object", "violation", "--db", dir, "--out", file); err != nil {
+			t.Errorf("export to %s = %v", name, err)
+		}
+		if text, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(text), want) {
+			t.Errorf("%s begins %.30q, %v, want %q", name, text, err, want)
+		}
+	}
+	for _, tt := range []struct {
+		code int
+		args []string
+	}{
+		{exitUsage, []string{"--object", "violation", "--queue", "run_queue"}},
+		{exitUsage, []string{"--object", "nonsense"}},
+		{exitUsage, []string{"--format", "jsonl"}},
+		{exitNothingMatched, []string{"--object", "violation", "--service", "nope"}},
+	} {
+		if _, _, err := command(t, append([]string{"export", "--db", dir, "--out", "-"}, tt.args...)...); exitCode(err) != tt.code {
+			t.Errorf("export %q = %v, want exit %d", tt.args, err, tt.code)
+		}
 	}
 	out, notes, err := command(t, "label", "20260301T120003.0-front", "cache", "--db", dir, "--socket", nobody)
 	if err != nil || out != "20260301T120003.0-front: culprit cache\n" {

@@ -131,11 +131,14 @@ func (a *annotator) follow(i int) Label {
 		e.OnPath = true
 		path = append(path, e.Service)
 		if e.waiting() < leastGrowth {
-			return unknown("no more requests wait in %s than are nominal", e.Service)
+			return a.standsOut()
 		}
 		if e.Downstream < leastGrowth || e.Own > e.Downstream && e.CallRatio < slowCalls {
 			if circle := a.circle(path); circle != nil {
 				return inCircle(circle)
+			}
+			if e.Own < leastGrowth {
+				return a.standsOut()
 			}
 			return Label{Culprit: e.Service, Why: fmt.Sprintf("%.1f requests more than nominal wait in it, and its calls to others are not slow", e.Own)}
 		}
