@@ -11,7 +11,7 @@ import (
 //
 // Time is cut into blocks of ten seconds. A block with enough requests for the
 // percentile (100 for p99) has one. After 30 such blocks, five minutes at the
-// least, the target is twice the median of their percentiles, rounded up to two
+// least, the target is three times the median of their percentiles, rounded up to two
 // digits and at least a millisecond. A block in which anything was slow moves the
 // median by at most a rank, so a violation while learning does no harm unless it
 // fills nearly half of the time.
@@ -21,7 +21,7 @@ import (
 const (
 	learnBlock   = 10 * time.Second
 	learnBlocks  = 30
-	learnFactor  = 2
+	learnFactor  = 3
 	learnedLeast = time.Millisecond
 )
 

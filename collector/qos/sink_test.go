@@ -121,7 +121,7 @@ func TestSinkLearnsEntriesOnly(t *testing.T) {
 		s.Consume(tick)
 	}
 	p := s.Promises()
-	if len(p) != 1 || p[0].Target.Service != "front" || !p[0].Target.Learned || p[0].Target.Bound != 11*time.Millisecond {
+	if len(p) != 1 || p[0].Target.Service != "front" || !p[0].Target.Learned || p[0].Target.Bound != 16*time.Millisecond {
 		t.Errorf("promises = %+v, want a learned one of front alone", p)
 	}
 	again := newTestSink(SinkOptions{Learned: []Target{p[0].Target}})
