@@ -43,6 +43,7 @@ const (
 	queuedEntries  = 256
 	callsEvery     = 10 * time.Second
 	showEvery      = time.Second
+	relabelWithin  = historySteps * historyStep * 2 / 3 // what was nominal is still kept
 )
 
 // ErrNoViolation is returned for an ID that is not known, or no longer.
@@ -210,10 +211,14 @@ func (s *Sink) sum(t *collector.Tick) {
 	}
 }
 
-// took keeps a violation, labels it when it has lasted for long enough or is over,
-// and writes it down when it begins, is labelled, or ends.
+// took keeps a violation, labels it when it has lasted for long enough and again when
+// it is over, and writes it down when it begins, is labelled, or ends.
 func (s *Sink) took(v *Violation, now time.Time) {
-	label := v.Label == nil && (!v.Open || now.Sub(v.Onset) >= nowAfter)
+	label := v.Label == nil && now.Sub(v.Onset) >= nowAfter
+	if !v.Open && (v.Label == nil || now.Sub(v.Onset) < relabelWithin) {
+		// The same evidence, but calls that began with the fault are known by now.
+		label = true
+	}
 	if label {
 		v.Label = s.annotate(v, now)
 	}
