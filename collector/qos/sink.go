@@ -123,10 +123,10 @@ func NewSink(o SinkOptions) *Sink {
 
 // Consume implements collector.Sink.
 func (s *Sink) Consume(t *collector.Tick) {
-	s.history.Add(t, t.End.Before(s.calmAt))
 	if len(t.Requests) == 0 && len(s.order) == 0 {
-		return
+		return // exact mode is off: there is nothing to label, so nothing is kept
 	}
+	s.history.Add(t, t.End.Before(s.calmAt))
 	s.requests.Store(true)
 	if t.End.Sub(s.namedAt) >= callsEvery/2 {
 		s.name(t)
