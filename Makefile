@@ -79,6 +79,17 @@ bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 conta
 	go build -o bin/simulator ./test/bench/simulator
 	bin/simulator $(ARGS) | $(FIGURES)
 
+# Campaigns to replay: make bench-violations CAMPAIGNS='DIR DIR'
+CAMPAIGNS ?=
+
+.PHONY: bench-violations
+bench-violations: build ## violations and their labels, as Seer sees them, against the truth of campaigns; 10 minutes
+	mkdir -p bin .cache/campaigns
+	go build -o bin/violations ./test/bench/violations
+	campaigns='$(CAMPAIGNS)'; if [ -z "$$campaigns" ]; then for app in hotel banking social-network media ecommerce; do for seed in 501 502; do \
+		dir=.cache/campaigns/sim-$$app-$$seed; [ -d $$dir ] || bin/seersim --app $$app --seed $$seed --duration 1h --out $$dir; \
+		campaigns="$$campaigns $$dir"; done; done; fi; bin/violations $$campaigns | $(FIGURES)
+
 .PHONY: bench-tracedb
 bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
 	go test -run '^$$' -bench . -benchtime 1x ./collector/tracedb/embedded | $(FIGURES)

@@ -57,12 +57,13 @@ struct latency_counts {
 struct latency_row {
 	struct latency_counts outstanding;
 	struct latency_counts downstream;
+	__u32 ages[LATENCY_BUCKETS]; /* of outstanding requests, added up over passes that ask */
 };
 
-/* 256 containers x 13,344 bytes = 3.3 MiB: entry services and who is looked into,
+/* 256 containers x 16,680 bytes = 4.1 MiB: entry services and who is looked into,
  * not all. One row for all CPUs, which is read without a system call: a fleet of CPUs
  * adds to the same few buckets, but none waits for another.
- * Key: what container_row.exact says, less one. Writer: request hooks. Reader: Go,
+ * Key: what container_row.exact says, less one. Writer: request hooks, passes. Reader: Go,
  * through mmap, which takes differences and never clears.
  */
 #define LATENCY_ROWS 256
@@ -127,6 +128,22 @@ static __always_inline void time_answer(struct exact_state *exact, __u32 chosen,
 	add_bucket(counts->last, bucket, 1);
 	exact->bucket = bucket;
 	exact->timed_by = chosen;
+}
+
+/* In the last pass of a tick: how old a server's open request is. */
+static __always_inline void count_age(const struct control *ctl, const struct container_row *row,
+				      const struct socket_state *state)
+{
+	__u32 key = (row->exact & ((1 << EXACT_LATENCY_BITS) - 1)) - 1;
+	__u64 now_ns = ctl->pass_ns[FAMILY_SOCKET];
+	struct latency_row *latencies;
+
+	if (!row->exact || state->exact.opened_by != row->exact || state->role != ROLE_SERVER)
+		return;
+	latencies = bpf_map_lookup_elem(&latency_rows, &key);
+	if (latencies)
+		add_bucket(latencies->ages,
+			   latency_bucket(now_ns > state->exact.opened_ns ? now_ns - state->exact.opened_ns : 0), 1);
 }
 
 /* Takes the open request out of its queue, if there is one of this choice. */

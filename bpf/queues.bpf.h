@@ -105,6 +105,7 @@ struct control {
 	__u32 dump;			/* number of the current list of sockets */
 	__u32 exact;			/* request hooks are attached, and count */
 	__u32 pad;
+	__u64 ages_pass;		/* in this pass of sockets the ages of open requests are counted */
 	__u64 read_from;		/* family_stats.visited of sockets when the read(2) began */
 	__u64 stop_ns;			/* when it has lasted long enough */
 	/* How to name the container of a task (container.Choice): an index into

@@ -47,6 +47,7 @@ type RequestFexitControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32
@@ -119,6 +120,7 @@ type RequestFexitLatencyRow struct {
 		First [834]uint32
 		Last  [834]uint32
 	}
+	Ages [834]uint32
 }
 
 type RequestFexitListenerKey struct {

@@ -65,6 +65,7 @@ type RequestKretprobeControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32
@@ -137,6 +138,7 @@ type RequestKretprobeLatencyRow struct {
 		First [834]uint32
 		Last  [834]uint32
 	}
+	Ages [834]uint32
 }
 
 type RequestKretprobeListenerKey struct {

@@ -47,6 +47,7 @@ type RequestTracepointControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32
@@ -115,6 +116,7 @@ type RequestTracepointLatencyRow struct {
 		First [834]uint32
 		Last  [834]uint32
 	}
+	Ages [834]uint32
 }
 
 type RequestTracepointListenerKey struct {

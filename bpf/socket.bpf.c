@@ -370,6 +370,8 @@ static __always_inline void measure(struct control *ctl, struct family_stats *st
 		row->close_wait = 0;
 	}
 	row->sockets++;
+	if (pass == ctl->ages_pass)
+		count_age(ctl, row, state);
 
 	if (skips(ctl, state, pass)) {
 		/* Not its turn; what it last held stands for it. */

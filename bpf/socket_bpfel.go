@@ -52,6 +52,7 @@ type SocketControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32
@@ -124,6 +125,7 @@ type SocketLatencyRow struct {
 		First [834]uint32
 		Last  [834]uint32
 	}
+	Ages [834]uint32
 }
 
 type SocketListenerKey struct {

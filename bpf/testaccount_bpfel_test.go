@@ -41,6 +41,7 @@ type testAccountControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32

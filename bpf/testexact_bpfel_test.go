@@ -53,6 +53,7 @@ type testExactControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32
@@ -121,6 +122,7 @@ type testExactLatencyRow struct {
 		First [834]uint32
 		Last  [834]uint32
 	}
+	Ages [834]uint32
 }
 
 type testExactListenerKey struct {

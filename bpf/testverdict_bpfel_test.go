@@ -47,6 +47,7 @@ type testVerdictControl struct {
 	Dump               uint32
 	Exact              uint32
 	Pad                uint32
+	AgesPass           uint64
 	ReadFrom           uint64
 	StopNs             uint64
 	PrimaryHierarchy   int32

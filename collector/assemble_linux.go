@@ -24,6 +24,7 @@ type assembler struct {
 	rows  []Row
 
 	requests []RequestRow // of this tick
+	open     []OpenRow
 
 	segments  uint64  // received by all containers, this tick
 	processed uint64  // softnet, at the last tick
@@ -90,6 +91,7 @@ type span struct {
 	pass    [NumQueues]uint64
 	began   [NumQueues]uint64 // the last whole pass, CLOCK_MONOTONIC, ns
 	valid   [NumQueues]bool
+	aged    bool // the last pass counted the ages of open requests
 }
 
 func newAssembler(s *slots, r *container.Resolver, g container.GroupBy) *assembler {
@@ -102,9 +104,9 @@ func newAssembler(s *slots, r *container.Resolver, g container.GroupBy) *assembl
 
 // assemble reads every row in use. The result is valid until the next call, and
 // whole but for what could not be counted exactly when there is an error.
-func (a *assembler) assemble(sp *span) (rows []Row, requests []RequestRow, err error) {
+func (a *assembler) assemble(sp *span) (rows []Row, requests []RequestRow, open []OpenRow, err error) {
 	a.refreshOrder()
-	a.rows, a.requests = a.rows[:0], a.requests[:0]
+	a.rows, a.requests, a.open = a.rows[:0], a.requests[:0], a.open[:0]
 	a.segments = 0
 	for _, slot := range a.order {
 		row := &a.slots.rows[slot]
@@ -144,10 +146,10 @@ func (a *assembler) assemble(sp *span) (rows []Row, requests []RequestRow, err e
 	}
 	a.shareBacklog()
 	if a.groups != nil {
-		rows, requests = a.groups.merge(a.rows, a.requests)
-		return rows, requests, err
+		rows, requests, open = a.groups.merge(a.rows, a.requests, a.open)
+		return rows, requests, open, err
 	}
-	return a.rows, a.requests, err
+	return a.rows, a.requests, a.open, err
 }
 
 // countExactly replaces sampled by counted numbers in the last row, if its
@@ -167,6 +169,12 @@ func (a *assembler) countExactly(slot int, out *Row, sp *span) error {
 	r := &a.requests[len(a.requests)-1]
 	*r = RequestRow{Row: len(a.rows) - 1}
 	a.counted.times(chosen, r)
+	if sp.aged {
+		a.open = extend(a.open)
+		o := &a.open[len(a.open)-1]
+		*o = OpenRow{Row: len(a.rows) - 1}
+		a.counted.ages(chosen, o)
+	}
 	return nil
 }
 

@@ -194,6 +194,11 @@ func (c *counted) times(s *chosenSlot, r *RequestRow) {
 	grown(&r.Called, &past.Downstream.Last, &now.Downstream.Last)
 }
 
+// ages adds the ages of the open requests that the last pass found to o.
+func (c *counted) ages(s *chosenSlot, o *OpenRow) {
+	grown(&o.Ages, &c.timed[s.latency].past.Ages, &c.memory.latencies[s.latency].Ages)
+}
+
 // grown adds to h by how much counts have grown, and remembers them. The programs
 // go on counting: what is read belongs to this tick, what comes later to the next.
 func grown(h *latency.Histogram, past, now *[latency.Buckets]uint32) {

@@ -221,4 +221,8 @@ func (e *exactMode) switchOff(m *memory) {
 	e.links = nil
 }
 
+// tellsAges reports whether passes see the hooks' open requests: kprobes keep their
+// connections where passes do not look.
+func (e *exactMode) tellsAges() bool { return e.active() && e.flavour != "kretprobe" }
+
 func (e *exactMode) active() bool { return e != nil && len(e.links) > 0 }

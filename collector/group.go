@@ -24,7 +24,7 @@ func newGrouping(r *container.Resolver) *grouping {
 // queue that was not read in one member is not known of the group.
 //
 // Requests are merged in place.
-func (g *grouping) merge(rows []Row, requests []RequestRow) ([]Row, []RequestRow) {
+func (g *grouping) merge(rows []Row, requests []RequestRow, open []OpenRow) ([]Row, []RequestRow, []OpenRow) {
 	clear(g.index)
 	g.rows, g.into = g.rows[:0], g.into[:0]
 	for i := range rows {
@@ -45,7 +45,7 @@ func (g *grouping) merge(rows []Row, requests []RequestRow) ([]Row, []RequestRow
 			into.Cells[q].add(&rows[i].Cells[q])
 		}
 	}
-	return g.rows, g.mergeRequests(requests)
+	return g.rows, g.mergeRequests(requests), g.mergeOpen(open)
 }
 
 // mergeRequests adds up what was timed of the members of each group, into the
@@ -97,4 +97,22 @@ func (c *Cell) add(d *Cell) {
 	c.Limit += d.Limit
 	c.Arrivals += d.Arrivals
 	c.Departures = departed
+}
+
+// mergeOpen does the same for open requests.
+func (g *grouping) mergeOpen(open []OpenRow) []OpenRow {
+	merged := open[:0]
+next:
+	for i := range open {
+		row := g.into[open[i].Row]
+		for j := range merged {
+			if merged[j].Row == row {
+				merged[j].Ages.Merge(&open[i].Ages)
+				continue next
+			}
+		}
+		merged = append(merged, open[i])
+		merged[len(merged)-1].Row = row
+	}
+	return merged
 }

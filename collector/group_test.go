@@ -65,7 +65,7 @@ func TestMerge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _ := newGrouping(&container.Resolver{}).merge(tt.rows, nil)
+			got, _, _ := newGrouping(&container.Resolver{}).merge(tt.rows, nil, nil)
 			// A group has its name, and nothing that is its first member's own.
 			want := append([]Row(nil), tt.want...)
 			for i := range want {
@@ -87,7 +87,7 @@ func TestMergeAgain(t *testing.T) {
 	cell := Cell{Depth: 1, Valid: true}
 	rows := []Row{member(1, "x", 1, cell), member(2, "x", 1, cell), member(3, "y", 1, cell)}
 	merge := func(rows []Row) []Row {
-		merged, _ := g.merge(rows, nil)
+		merged, _, _ := g.merge(rows, nil, nil)
 		return merged
 	}
 	first := merge(rows)[0].Container
@@ -111,7 +111,7 @@ func TestMergeAgain(t *testing.T) {
 func TestMergeForgetsGroups(t *testing.T) {
 	g := newGrouping(&container.Resolver{})
 	for i := range 5000 {
-		g.merge([]Row{member(container.ID(i+1), time.Duration(i).String(), 1, Cell{})}, nil)
+		g.merge([]Row{member(container.ID(i+1), time.Duration(i).String(), 1, Cell{})}, nil, nil)
 	}
 	if len(g.known) > 1100 {
 		t.Errorf("%d groups known after 5000 that are gone", len(g.known))
@@ -131,8 +131,11 @@ func TestMergeRequests(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	rows := []Row{member(1, "x", 1, Cell{}), member(2, "y", 1, Cell{}), member(3, "x", 1, Cell{}), member(4, "z", 1, Cell{})}
-	_, got := newGrouping(&container.Resolver{}).merge(rows, []RequestRow{timed(0, ms, 5*ms), timed(2, 5*ms), timed(3, 9*ms)})
+	_, got, open := newGrouping(&container.Resolver{}).merge(rows, []RequestRow{timed(0, ms, 5*ms), timed(2, 5*ms), timed(3, 9*ms)}, []OpenRow{{Row: 0}, {Row: 2}, {Row: 3}})
 	if diff := cmp.Diff([]RequestRow{timed(0, ms, 5*ms, 5*ms), timed(2, 9*ms)}, got); diff != "" {
 		t.Errorf("merge (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]OpenRow{{Row: 0}, {Row: 2}}, open); diff != "" {
+		t.Errorf("merge of open requests (-want +got):\n%s", diff)
 	}
 }

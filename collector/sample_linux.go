@@ -46,7 +46,7 @@ func (c *Collector) sample(ctx context.Context, sinks []Sink) error {
 			Losses: c.lossSum.Load(),
 		}
 		c.countExactly()
-		if tick.Rows, tick.Requests, err = c.assembler.assemble(&sp); err != nil {
+		if tick.Rows, tick.Requests, tick.Open, err = c.assembler.assemble(&sp); err != nil {
 			c.giveUpExact(err)
 		}
 		c.publishHealth()
@@ -94,7 +94,13 @@ func (c *Collector) takePass(i, n int) {
 	if c.due.task {
 		c.visit(c.task)
 	}
+	if last && c.exact.tellsAges() {
+		c.memory.control.AgesPass = c.socket.pass + 1
+	}
 	c.visit(c.socket)
+	if c.memory.control.AgesPass != c.socket.pass {
+		c.memory.control.AgesPass = 0 // no pass began
+	}
 	if c.due.epoll {
 		c.visit(c.epoll)
 	}
@@ -149,6 +155,7 @@ func (c *Collector) describe(sp *span, start, end int64) {
 			sp.valid[q] = f.state == ProbeOn && (f.passes > 0 || f.failures == 0 && !f.last.IsZero())
 		}
 	}
+	sp.aged = c.memory.control.AgesPass == c.socket.pass && c.socket.passes > 0 && !c.socket.run.walking
 	sp.valid[QueueBlockIO] = c.block.State == ProbeOn
 	sp.pass[QueueBlockIO] = ^uint64(0) // no pass: depth comes from the counters
 }

@@ -43,6 +43,14 @@ type RequestRow struct {
 	Called      latency.Histogram // requests that it made of others
 }
 
+// OpenRow is how old the requests are that one container has not answered at the
+// end of a tick. With it a violation is seen when requests become late, without it
+// when late ones end.
+type OpenRow struct {
+	Row  int // index in Tick.Rows
+	Ages latency.Histogram
+}
+
 func (r *RequestRow) merge(o *RequestRow) {
 	r.Served.Merge(&o.Served)
 	r.ServedFirst.Merge(&o.ServedFirst)
@@ -64,6 +72,7 @@ type Tick struct {
 	Rows   []Row
 
 	// Requests are those of the containers whose requests are counted exactly now, in
-	// the order of Rows.
+	// the order of Rows, and Open of those of them whose open requests are known too.
 	Requests []RequestRow
+	Open     []OpenRow
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"seer/collector"
+	"seer/collector/qos"
 	"seer/collector/tracedb"
 	"seer/collector/tracedb/embedded"
 	"seer/collector/tracedb/export"
@@ -24,6 +25,7 @@ import (
 // exportFlags are the flags of seer export.
 type exportFlags struct {
 	db, out, format, from, to    string
+	object                       string
 	containers, services, queues []string
 }
 
@@ -35,10 +37,15 @@ func newExportCommand() *cobra.Command {
 		Long: `Write what seer run recorded to a CSV or Parquet file: one row for each tick,
 container and queue. The database may be in use by a running seer.
 
+With --object violation it writes what seer run decided about promises to users
+(--qos): one row for each violation, or with --format jsonl one JSON document with
+its evidence; --service selects by the service that suffered or started it.
+
 Times are RFC 3339 (2024-05-01T12:00:00Z), a local time of day (12:30), or how
 long ago (90s, 15m, 24h). The file appears when it is complete, or not at all.`,
 		Example: `  seer export --out queues.csv
   seer export --db /srv/seer --out hour.parquet --from 1h --service checkout
+  seer export --object violation --out violations.jsonl
   seer export --out - --from 5m --queue run_queue | head`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,14 +61,16 @@ long ago (90s, 15m, 24h). The file appears when it is complete, or not at all.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.db, "db", defaultDB, "database directory, as given to seer run (SEER_DB)")
 	flags.StringVarP(&f.out, "out", "o", "", "file to write, - for standard output")
-	flags.StringVar(&f.format, "format", "", "csv or parquet (default: by the file's name, else csv)")
+	flags.StringVar(&f.object, "object", "queue", "what to write: queue, or violation")
+	flags.StringVar(&f.format, "format", "", "csv or parquet, of violations also jsonl (default: by the file's name, else csv)")
 	flags.StringVar(&f.from, "from", "", "first tick (default: the first recorded)")
 	flags.StringVar(&f.to, "to", "", "end (default: the last recorded)")
 	flags.StringSliceVar(&f.containers, "container", nil, "only these containers, by name or ID")
 	flags.StringSliceVar(&f.services, "service", nil, "only these services")
 	flags.StringSliceVar(&f.queues, "queue", nil, "only these queues")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"csv", "parquet"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"csv", "parquet", "jsonl"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("queue", cobra.FixedCompletions(queueNames(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("object", cobra.FixedCompletions([]string{"queue", "violation"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagDirname("db")
 	return cmd
 }
@@ -81,16 +90,25 @@ func (f *exportFlags) options(now time.Time) (o export.Options, err error) {
 		return o, errors.New(`--db "": want the directory that seer run records in, such as ` + defaultDB)
 	case f.out == "":
 		return o, errors.New("no file: give one with --out, or --out - for standard output")
+	case f.object != "queue" && f.object != "violation":
+		return o, fmt.Errorf("--object %q: want queue or violation", f.object)
+	case f.object == "violation" && len(f.containers)+len(f.queues) > 0:
+		return o, errors.New("--container and --queue select queues: a violation has a --service only")
 	}
 	format := f.format
 	if format == "" {
 		format = "csv"
-		if strings.HasSuffix(f.out, ".parquet") {
+		switch {
+		case strings.HasSuffix(f.out, ".parquet"):
 			format = "parquet"
+		case strings.HasSuffix(f.out, ".jsonl") && f.object == "violation":
+			format = "jsonl"
 		}
 	}
-	if o.Format, err = export.ParseFormat(format); err != nil {
-		return o, fmt.Errorf("--format: %w", err)
+	if o.Format = export.JSONL; format != "jsonl" || f.object != "violation" {
+		if o.Format, err = export.ParseFormat(format); err != nil {
+			return o, fmt.Errorf("--format: %w", err)
+		}
 	}
 	if o.Filter.From, err = parseTime(f.from, now); err != nil {
 		return o, fmt.Errorf("--from: %w", err)
@@ -146,6 +164,9 @@ func runExport(ctx context.Context, f exportFlags, stdout, stderr io.Writer, now
 		return err
 	}
 	defer db.Close()
+	if f.object == "violation" {
+		return f.violations(ctx, db, o, stdout, stderr)
+	}
 	if f.out == "-" {
 		// A reader that has seen enough, as head, must not end us before the
 		// copy of the database is removed.
@@ -166,6 +187,30 @@ func runExport(ctx context.Context, f exportFlags, stdout, stderr io.Writer, now
 	}
 	if errors.Is(err, export.ErrNothing) {
 		return nothingMatched(fmt.Errorf("%s: %w: %s", f.db, err, f.hint(ctx, db)))
+	}
+	return err
+}
+
+// violations writes those that were there in the time that is asked for.
+func (f *exportFlags) violations(ctx context.Context, db tracedb.Store, o export.Options, stdout, stderr io.Writer) error {
+	list, err := qos.ReadViolations(ctx, db, time.Time{}, time.Time{})
+	if err != nil {
+		return newerDatabase(err, f.db)
+	}
+	list = qos.Between(list, o.Filter.From, o.Filter.To, o.Filter.Services)
+	if len(list) == 0 {
+		return nothingMatched(fmt.Errorf("%s: no violation matches: `seer inspect violation --db %s` lists those that it holds", f.db, f.db))
+	}
+	if f.out == "-" {
+		signal.Ignore(syscall.SIGPIPE) // as above
+		if _, err = qos.Export(stdout, o.Format, list); errors.Is(err, syscall.EPIPE) {
+			err = nil
+		}
+		return err
+	}
+	rows, err := export.Replace(ctx, f.out, func(w io.Writer) (int64, error) { return qos.Export(w, o.Format, list) })
+	if err == nil {
+		fmt.Fprintf(stderr, "%d violations in %s\n", rows, f.out)
 	}
 	return err
 }

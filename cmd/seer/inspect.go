@@ -46,11 +46,13 @@ type inspector struct {
 	out    io.Writer
 	notes  io.Writer // for what is neither answer nor error
 	socket string
+	db     string        // to read violations from
 	length time.Duration // to measure for, without a running Seer
 	json   bool
 	pretty bool
 	graph  string // format of a drawing of edges; empty: none
 	packet packetOptions
+	readDB bool // asked for
 }
 
 const inspectExamples = `  seer inspect queue                          what is waiting, anywhere
@@ -59,6 +61,7 @@ const inspectExamples = `  seer inspect queue                          what is w
   seer inspect -p queue dump cgroup 4711      everything, as indented JSON
   seer inspect socket container web-7f9c
   seer inspect probe                          what Seer costs and gave up
+  seer inspect violation                      promises that were broken, and by whom
   seer inspect edge --graph dot | dot -Tsvg >calls.svg
   seer inspect packet --device eth0 --for 10s whose packets pass, by a sample
   seer inspect packet dump --pcapng out.pcapng
@@ -83,6 +86,10 @@ func newInspectCommand(hooks inspectHooks) *cobra.Command {
 			if path := os.Getenv("SEER_SOCKET"); path != "" && !cmd.Flags().Changed("socket") {
 				in.socket = path
 			}
+			if dir := os.Getenv("SEER_DB"); dir != "" && !cmd.Flags().Changed("db") {
+				in.db = dir
+			}
+			in.readDB = cmd.Flags().Changed("db")
 			in.out, in.notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			in.packet.note(cmd.Flags())
 			return in.run(cmd.Context(), args)
@@ -96,6 +103,8 @@ func newInspectCommand(hooks inspectHooks) *cobra.Command {
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions(graph.Formats, cobra.ShellCompDirectiveNoFileComp)))
 	flags.DurationVar(&in.length, "for", 2*time.Second, "measure for so long when no seer runs; packets, always")
 	in.packet.register(cmd)
+	flags.StringVar(&in.db, "db", defaultDB, "database directory: its violations, also where no seer runs (SEER_DB)")
+	cobra.CheckErr(cmd.MarkFlagDirname("db"))
 	flags.StringVar(&in.socket, "socket", api.DefaultSocket, "control socket of the running seer (SEER_SOCKET)")
 	return cmd
 }
@@ -120,6 +129,9 @@ func (in *inspector) run(ctx context.Context, args []string) error {
 		case in.json || in.pretty:
 			return usageError(errors.New("inspect edge: --graph and --json both say what to print: give one"))
 		}
+	}
+	if in.readDB && q.object.Name != "violation" {
+		return usageError(fmt.Errorf("inspect %s: --db reads violations: seer inspect violation --db %s", q.object.Name, in.db))
 	}
 	out := bufio.NewWriter(in.out)
 	err = in.answer(ctx, out, q)
@@ -153,7 +165,14 @@ func (in *inspector) answer(ctx context.Context, out io.Writer, q inspectQuery) 
 	case "packet":
 		return in.packets(ctx, out, q)
 	}
-	from, done, err := in.open(ctx, q)
+	open := in.open
+	if q.object.Name == "violation" {
+		open = in.openViolations
+	}
+	from, done, err := open(ctx, q)
+	if err != nil && q.object.Name == "violation" && (in.json || in.pretty) {
+		return errors.Join(in.writeJSON(out, emptyDocument(q.object)), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -186,7 +205,7 @@ func (in *inspector) write(out io.Writer, q inspectQuery, doc *api.Document) err
 		return in.writeJSON(out, doc)
 	case in.graph != "":
 		return drawEdges(out, in.graph, doc)
-	case noRows(doc):
+	case noRows(doc) && len(doc.Promises) == 0:
 		return nil
 	case q.verb == verbDump:
 		return writeDump(out, doc)
@@ -226,6 +245,9 @@ func (in *inspector) features(ctx context.Context, out io.Writer) error {
 func (in *inspector) checkMatch(ctx context.Context, from answerer, q inspectQuery) error {
 	if q.selector == (api.Selector{}) {
 		return nil
+	}
+	if q.object.Name == "violation" {
+		return nothingMatched(fmt.Errorf("inspect violation: nothing matches %s: `seer inspect violation` lists what is known", q.selector))
 	}
 	if q.object.Name == "socket" || q.object.Name == "request" {
 		containers, err := from.Get(ctx, "container", q.selector)

@@ -44,6 +44,28 @@ func (in *inspector) open(ctx context.Context, q inspectQuery) (from answerer, d
 	}, nil
 }
 
+// openViolations asks the running Seer, or else the database: what has happened
+// cannot be measured now.
+func (in *inspector) openViolations(ctx context.Context, _ inspectQuery) (from answerer, done func(), err error) {
+	if !in.readDB {
+		client, err := api.Dial(ctx, in.socket)
+		switch {
+		case err == nil:
+			return client, func() { client.Close() }, nil
+		case errors.Is(err, api.ErrPermission):
+			return nil, nil, kernelError(fmt.Errorf("inspect: %w", err))
+		case !errors.Is(err, api.ErrNotRunning):
+			return nil, nil, fmt.Errorf("inspect: %w", err)
+		}
+		fmt.Fprintf(in.notes, "no seer runs on this host (%s): reading %s\n", in.socket, in.db)
+	}
+	stored, err := storedViolations(ctx, in.db)
+	if err != nil {
+		return nil, nil, fmt.Errorf("inspect violation: %w", err)
+	}
+	return stored, func() {}, nil
+}
+
 func cannotMeasure(err error) error {
 	return fmt.Errorf("inspect: no seer runs on this host, and it cannot be measured: %w", err)
 }

@@ -92,6 +92,8 @@ func selectorNames(o api.Object) []string {
 	switch o.Name {
 	case "probe", "feature", "model":
 		return nil
+	case "violation":
+		return []string{"service"}
 	case "queue":
 		return api.SelectorNames()
 	}

@@ -66,6 +66,15 @@ func writeObjectHelp(w io.Writer, o api.Object) error {
 
 // columnHelp explains the columns of other objects where their titles do not.
 var columnHelp = map[string]string{
+	"violation": `A line is an interval in which a percentile of an entry service's latency
+exceeded its target; stretches less than a second apart are one:
+  VIOLATION  when it began (UTC) and whose users suffered
+  LASTED     until it ended; "..." may go on
+  WORST ms   largest value of the percentile
+  LATE       largest share of a window's requests that exceeded the target
+  CULPRIT    the service that started it, by the evidence that -j shows;
+             seer label corrects it
+`,
 	"edge": `A line is the TCP connections from one container to one port of another:
   CONNS    connections that are open
   REQ/s    requests answered, lately: in two seconds, or more where listing

@@ -13,6 +13,7 @@ import (
 	"seer/collector"
 	"seer/collector/api"
 	"seer/collector/container"
+	"seer/collector/qos"
 )
 
 // runOptions are the flags of `seer run`.
@@ -20,6 +21,7 @@ type runOptions struct {
 	tick      time.Duration
 	groupBy   string
 	exact     string
+	qos       qos.Targets
 	budget    cpuShare
 	db        string
 	keepAge   age
@@ -45,11 +47,17 @@ no longer needs after start it gives up for good.
 Every flag can also be set in the environment (--cpu-budget as SEER_CPU_BUDGET)
 or, by its name, in a YAML file (--config).
 
-This version measures. It does not yet predict, diagnose or act.`
+It watches promises to users (--qos), and writes down when one is broken and which
+service started it. Without --qos it finds the services that users call and learns
+a target from their nominal latency in five minutes. The requests of these services
+are counted one by one, as far as --cpu-budget goes; --exact names others, or off.
+
+This version does not yet predict, diagnose or act.`
 
 const runExamples = `  sudo seer run
   sudo seer run --top --group-by service
   sudo seer run --listen 127.0.0.1:9400 --cpu-budget 1%
+  sudo seer run --qos 'frontend p99 20ms'
   sudo seer run --db /srv/seer --keep-age 2d --keep-bytes 4GiB`
 
 // newRunCommand returns `seer run`.
@@ -75,7 +83,8 @@ func addRun(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.DurationVar(&o.tick, "tick", collector.DefaultTick, "length of one sample, 10ms to 10s")
 	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
-	f.StringVar(&o.exact, "exact", "off", "count and time requests one by one, by hooks on send and receive: off, on, or containers and services, by comma")
+	f.StringVar(&o.exact, "exact", "auto", "whose requests are counted and timed one by one, by hooks on send and receive: auto, off, on, or names, by comma")
+	f.Var(&o.qos, "qos", `promise to users, such as "frontend p99 20ms"; may be repeated; none: learned`)
 	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
 	f.StringVar(&o.db, "db", defaultDB, `directory of the database, or "none"`)
 	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")
@@ -133,14 +142,14 @@ func (o *runOptions) check() error {
 // pickExact says whose requests are counted exactly; nil where nobody's are.
 func pickExact(flag string) (collector.Pick, error) {
 	switch flag {
-	case "off":
+	case "off", "auto":
 		return nil, nil
 	case "on":
 		return func(*container.Container) bool { return true }, nil
 	}
 	names := strings.Split(flag, ",")
 	if slices.Contains(names, "") {
-		return nil, fmt.Errorf("--exact %q: want off, on, or names of containers and services, by comma", flag)
+		return nil, fmt.Errorf("--exact %q: want auto, off, on, or names of containers and services, by comma", flag)
 	}
 	return func(c *container.Container) bool {
 		return slices.Contains(names, c.Name) || c.Service != "" && slices.Contains(names, c.Service)

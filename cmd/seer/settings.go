@@ -58,16 +58,21 @@ func loadSettings(cmd *cobra.Command) error {
 			}
 			return
 		}
-		if value, ok := file[f.Name]; ok {
-			if err := flags.Set(f.Name, fmt.Sprint(value)); err != nil {
-				failed = usageError(fmt.Errorf("%sconfig %s: %s %q: %w", commandPrefix(cmd), path, f.Name, fmt.Sprint(value), wrongValue(err)))
+		for _, value := range file[f.Name] {
+			if err := flags.Set(f.Name, value); err != nil {
+				failed = usageError(fmt.Errorf("%sconfig %s: %s %q: %w", commandPrefix(cmd), path, f.Name, value, wrongValue(err)))
+				return
 			}
 		}
 	})
 	return failed
 }
 
-func readConfig(path string, must bool) (map[string]any, error) {
+// listSettings are the flags that may be repeated: their value may be a list.
+var listSettings = map[string]bool{"qos": true}
+
+// readConfig returns the values of each setting.
+func readConfig(path string, must bool) (map[string][]string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !must {
 		return nil, nil
@@ -85,14 +90,24 @@ func readConfig(path string, must bool) (map[string]any, error) {
 		}
 		return nil, err
 	}
+	values := make(map[string][]string, len(settings))
 	for key, value := range settings {
-		switch value.(type) {
-		case string, bool, int, float64:
-		default:
+		list, isList := value.([]any)
+		if !isList {
+			list = []any{value}
+		} else if !listSettings[key] {
 			return nil, fmt.Errorf("%s: want one value, such as `tick: 100ms`", key)
 		}
+		for _, value := range list {
+			switch value.(type) {
+			case string, bool, int, float64:
+				values[key] = append(values[key], fmt.Sprint(value))
+			default:
+				return nil, fmt.Errorf("%s: want one value, such as `tick: 100ms`", key)
+			}
+		}
 	}
-	return settings, nil
+	return values, nil
 }
 
 // share is a flag for a part of the whole, written 0.5% or 0.005.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"seer/collector/api"
 	"seer/collector/container"
 	"seer/collector/feature"
+	"seer/collector/qos"
 	"seer/collector/tracedb"
 	"seer/collector/tracedb/embedded"
 )
@@ -78,11 +80,9 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		return fmt.Errorf("run: %w", collectorError(err))
 	}
 	closers.add(c.Close)
-	exact, err := pickExact(o.exact)
-	if err != nil {
+	if err := chooseExact(c, o); err != nil {
 		return usageError(fmt.Errorf("run: %w", err))
 	}
-	c.CountExactly("operator", exact)
 	var store tracedb.Store
 	if o.db != noDB {
 		db, err := embedded.Open(o.db, embedded.Options{MaxAge: time.Duration(o.keepAge), MaxBytes: uint64(o.keepBytes), Logger: log})
@@ -101,6 +101,12 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		sinks = append(sinks, recorder)
 		cfg.Store = func() api.StoreStats { return storeStats(recorder) }
 	}
+	promises, err := newPromises(ctx, o, c, store, log)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	cfg.Promises = promises
+	sinks = append(sinks, promises)
 	server := api.New(cfg)
 	sinks = append(sinks, server)
 
@@ -120,6 +126,7 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	if recorder != nil {
 		group.Go(func() error { return recorder.Run(ctx) })
 	}
+	group.Go(func() error { return promises.Run(ctx) })
 	group.Go(func() error { return c.Run(ctx, sinks...) })
 	log.Info("tracing", "version", version(), "tick", c.Tick(), "db", o.db, "socket", o.socket)
 	if o.top {
@@ -134,6 +141,52 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		return fmt.Errorf("run: %w", err)
 	}
 	return nil
+}
+
+// chooseExact says whose requests are counted exactly: whom --exact names or, with
+// auto, the services that a promise is about or, without any, those that users call.
+func chooseExact(c *collector.Collector, o *runOptions) error {
+	pick, err := pickExact(o.exact)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.exact != "auto":
+		c.CountExactly("operator", pick)
+	case len(o.qos) == 0:
+		c.CountEntries()
+	default:
+		c.CountExactly("promise", func(c *container.Container) bool {
+			return slices.ContainsFunc(o.qos, func(t qos.Target) bool { return t.Service == c.Service })
+		})
+	}
+	return nil
+}
+
+// newPromises returns what watches QoS targets. Where no request is counted nothing
+// can be watched.
+func newPromises(ctx context.Context, o *runOptions, c *collector.Collector, store tracedb.Store, log *slog.Logger) (*qos.Sink, error) {
+	opts := qos.SinkOptions{Targets: o.qos, Logger: log}
+	opts.Edges = func(context.Context) ([]collector.Edge, error) {
+		live := c.Graph()
+		edges := make([]collector.Edge, len(live))
+		for i := range live {
+			edges[i] = live[i].Edge
+		}
+		return edges, nil
+	}
+	if store != nil {
+		if err := opts.Load(ctx, store); err != nil {
+			return nil, newerDatabase(err, o.db)
+		}
+	}
+	switch {
+	case o.exact == "off" && len(o.qos) > 0:
+		log.Warn("targets are not watched: --exact off counts no requests", "qos", o.qos.String())
+	case o.exact != "off" && len(o.qos) == 0:
+		log.Info("no --qos: a target is learned for each service that users call, from five minutes of nominal latency")
+	}
+	return qos.NewSink(opts), nil
 }
 
 func topOptions(o *runOptions) top.Options {

@@ -25,6 +25,8 @@ func writeTable(w io.Writer, q inspectQuery, doc *api.Document) error {
 		return writeSockets(w, doc)
 	case "edge":
 		return writeEdges(w, doc)
+	case "violation":
+		return writeViolations(w, doc)
 	case "probe":
 		return writeProbes(w, doc)
 	}

@@ -30,6 +30,8 @@ func (s *Server) rows(ctx context.Context, f *frame, object Object, sel Selector
 		return s.socketRows(ctx, f, picked)
 	case "edge":
 		return eachOf(s.edgeRows(f, picked)), nil
+	case "violation":
+		return s.violationRows(sel)
 	case "probe":
 		return eachOf(probeRows(s.cfg.Source.Probes())), nil
 	case "packet":

@@ -122,10 +122,14 @@ func (c *Client) Stream(ctx context.Context, every time.Duration) iter.Seq2[*Sna
 	}
 }
 
-// get sends one request and turns every answer but 200 into an error.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	return c.do(ctx, http.MethodGet, path, query, nil)
+}
+
+// do sends one request and turns every answer but 200 into an error.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Response, error) {
 	u := url.URL{Scheme: "http", Host: "seer", Path: path, RawQuery: query.Encode()}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +152,10 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 		return nil, fmt.Errorf("%w: %s", ErrPermission, reason)
 	case http.StatusConflict:
 		return nil, &ambiguousError{reason}
+	case http.StatusNotFound:
+		if method == http.MethodPost {
+			return nil, &noViolation{reason}
+		}
 	}
 	return nil, fmt.Errorf("ask seer on %s: %s: %s", c.path, resp.Status, reason)
 }

@@ -71,6 +71,8 @@ type metrics struct {
 	losses, probeState, probeCPU, probeRuns, probeTook, probeLast           fact
 	streams, skipped                                                        fact
 	stored, dropped, written, disk, free, stalled                           fact
+
+	target, percentile, late, violated, violations, learning, unwritten fact
 }
 
 func newMetrics(s *Server) *metrics {
@@ -114,6 +116,14 @@ func newMetrics(s *Server) *metrics {
 		disk:    newFact(gauge, "tracedb_disk_bytes", "Size of the database."),
 		free:    newFact(gauge, "tracedb_free_bytes", "Room left on the database's file system."),
 		stalled: newFact(gauge, "tracedb_stalled", "1 while a write waits for disk space."),
+
+		target:     newFact(gauge, "qos_target_seconds", "Bound of a percentile of an entry service's latency.", "service", "percentile", "learned"),
+		percentile: newFact(gauge, "qos_latency_seconds", "That percentile in the window; absent without enough requests.", "service", "percentile"),
+		late:       newFact(gauge, "qos_late_requests_ratio", "Share of the requests of the window that exceed the bound.", "service"),
+		violated:   newFact(gauge, "qos_violated", "1 while the percentile exceeds its bound.", "service"),
+		violations: newFact(counter, "qos_violations_total", "Violations begun.", "service"),
+		learning:   newFact(gauge, "qos_learning_ratio", "How far the target is learned, 1 when it is.", "service"),
+		unwritten:  newFact(counter, "qos_dropped_entries_total", "Violations and targets that could not be written down."),
 	}
 	m.took = prometheus.NewDesc("seer_request_duration_seconds", "How long requests took, of containers that are counted exactly.", []string{"container", "service", "side"}, nil)
 	for q := range m.queues {
@@ -131,6 +141,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.collectSelf(ch)
 	m.collectHealth(ch)
 	m.collectStore(ch)
+	m.collectPromises(ch)
 	f := m.server.frames.acquire()
 	if f == nil {
 		return

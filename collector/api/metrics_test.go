@@ -177,7 +177,7 @@ func TestRequestMetrics(t *testing.T) {
 // Every metric there can be, by the rules of Prometheus.
 func TestMetricsLint(t *testing.T) {
 	src, _ := shop()
-	s := New(Config{Source: src, MetricContainers: 20, Store: func() StoreStats { return StoreStats{} }})
+	s := New(Config{Source: src, MetricContainers: 20, Promises: newFakePromises(), Store: func() StoreStats { return StoreStats{} }})
 	s.Consume(crowd(30))
 	url := web(t, s)
 	_, body := fetch(t, url+"/metrics")

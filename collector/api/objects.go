@@ -19,7 +19,7 @@ var Objects = []Object{
 	{Name: "request", Help: "how long requests took, of containers that are counted exactly"},
 	{Name: "socket", Help: "tracked sockets: bytes waiting, and whose move it is"},
 	{Name: "packet", Help: "whose packets pass each network device, from a sample of headers"},
-	{Name: "violation", Help: "intervals in which a QoS target was exceeded", Needs: "QoS targets"},
+	{Name: "violation", Help: "intervals in which a QoS target was exceeded"},
 	{Name: "alarm", Help: "predicted violations, with their culprit", Needs: "a prediction model"},
 	{Name: "diagnosis", Help: "the contended resource behind an alarm", Needs: "a prediction model"},
 	{Name: "action", Help: "what Seer changed, or would have", Needs: "a prediction model"},

@@ -61,6 +61,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.serveObject(w, r)
 	})
 	mux.HandleFunc("GET /v1/stream", s.serveStream)
+	mux.HandleFunc("POST /v1/label", s.serveLabel)
 	return serveUntil(ctx, l, &http.Server{
 		Handler:     authorise(mux, os.Geteuid()),
 		ConnContext: withPeer,

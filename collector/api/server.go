@@ -35,6 +35,8 @@ type Config struct {
 	Tick    time.Duration // as configured; 0 means 100 ms
 	GroupBy string        // container, service, unit or comm
 
+	Promises Promises // what watches QoS targets; nil where nothing does
+
 	Store func() StoreStats // what the database reports; nil where there is none
 
 	// MetricContainers bounds the containers that have their own metrics; the
@@ -128,6 +130,9 @@ func (s *Server) writeDocument(ctx context.Context, w io.Writer, name string, se
 		cost := costRow(s.cfg.Source.Cost())
 		doc.Cost, doc.LossRows = &cost, lossRows(s.cfg.Source.Losses())
 	}
+	if object.Name == "violation" && s.cfg.Promises != nil {
+		doc.Promises = promiseRows(s.cfg.Promises.Promises())
+	}
 	rows, err := s.rows(ctx, f, object, sel)
 	if err != nil {
 		return err
@@ -164,6 +169,13 @@ func (d *Document) writeTo(w io.Writer, rows func(add func(any) error) error) er
 			return err
 		}
 		fmt.Fprintf(&out.buf, `,"cost":%s,"loss_reasons":%s`, cost, losses)
+	}
+	if d.Promises != nil {
+		promises, err := json.Marshal(d.Promises)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&out.buf, `,"promises":%s`, promises)
 	}
 	out.buf.WriteString("}\n")
 	return out.flush()

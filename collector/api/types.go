@@ -18,6 +18,9 @@ type Document struct {
 	// Cost and LossRows come with the object probe only.
 	Cost     *CostRow  `json:"cost,omitempty"`
 	LossRows []LossRow `json:"loss_reasons,omitempty"`
+
+	// Promises come with the object violation, where targets are watched.
+	Promises []PromiseRow `json:"promises,omitempty"`
 }
 
 // ContainerRow is one container, with the names its runtime gave it.

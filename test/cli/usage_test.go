@@ -52,7 +52,7 @@ func TestWrongUse(t *testing.T) {
 		{args: "run --listen 127.0.0.1:nosuchport", want: []string{"HOST:PORT", `"nosuchport"`}},
 		{args: "run --db=", want: []string{`--db ""`, "none"}},
 		{args: "run --socket=", want: []string{`--socket ""`}},
-		{args: "run --exact web,", want: []string{`--exact "web,"`, "off, on, or names"}},
+		{args: "run --exact web,", want: []string{`--exact "web,"`, "auto, off, on, or names"}},
 		{args: "run --act on", want: []string{"--act on", "does not act yet"}},
 		{args: "run --act maybe", want: []string{`--act "maybe"`}},
 		{args: "run --verbose=x", want: []string{`--verbose "x"`, "true or false"}},

@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("SEER_TEST_CHILD") {
 	case "hold":
 		holdChild()
+	case "decide":
+		decideChild()
 	case "write":
 		writeChild()
 	}

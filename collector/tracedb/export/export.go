@@ -25,6 +25,7 @@ type Format string
 const (
 	CSV     Format = "csv"
 	Parquet Format = "parquet"
+	JSONL   Format = "jsonl" // of decisions only: they are documents
 )
 
 // ParseFormat returns the format called name.
@@ -80,6 +81,12 @@ func newRowWriter(f Format, w io.Writer) (rowWriter, error) {
 // name. On any error, also when ctx ends, the name is left as it was. It
 // returns the number of rows, and ErrNothing if there is none.
 func ToFile(ctx context.Context, source tracedb.Source, name string, o Options) (rows int64, err error) {
+	return Replace(ctx, name, func(w io.Writer) (int64, error) { return To(ctx, source, w, o) })
+}
+
+// Replace gives a file the contents that write writes, when they are complete. On
+// any error, also when ctx ends, the name is left as it was.
+func Replace(ctx context.Context, name string, write func(io.Writer) (int64, error)) (rows int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.tmp")
 	if err != nil {
 		return 0, fmt.Errorf("create %q: %w", name, err)
@@ -90,7 +97,7 @@ func ToFile(ctx context.Context, source tracedb.Source, name string, o Options) 
 			os.Remove(f.Name())
 		}
 	}()
-	if rows, err = To(ctx, source, f, o); err != nil {
+	if rows, err = write(f); err != nil {
 		return rows, err
 	}
 	// Umask is for files that are created under their name.
