@@ -1,0 +1,11 @@
+//go:build !(goexperiment.simd && amd64)
+
+package matrix
+
+const wide = false
+
+func productWide(_, _, _ []float32, _, _, _, _, _, _, _ int, _ bool) {}
+
+func sigmoidWide(x []float32) []float32 { return x }
+
+func tanhWide(x []float32) []float32 { return x }
