@@ -42,8 +42,28 @@ func Tanh[T Float](x []T) {
 
 // ReLU replaces what is below zero by zero.
 func ReLU[T Float](x []T) {
+	if f, ok := any(x).([]float32); ok && wide {
+		x = any(reluWide(f)).([]T)
+	}
 	for i, v := range x {
 		x[i] = max(v, 0)
+	}
+}
+
+// Gate moves every state h towards v by what its gate z lets through: to z h +
+// (1 - z) v. A row of gates holds its z, then its v; a row of h as many cells.
+func Gate[T Float](h, gates []T, cells int) {
+	for len(h) >= cells {
+		z, v := gates[:cells], gates[cells:2*cells]
+		row := h[:cells]
+		if f, ok := any(row).([]float32); ok && wide && cells%8 == 0 {
+			gateWide(f, any(z).([]float32), any(v).([]float32))
+		} else {
+			for c, old := range row {
+				row[c] = v[c] + z[c]*(old-v[c])
+			}
+		}
+		h, gates = h[cells:], gates[2*cells:]
 	}
 }
 

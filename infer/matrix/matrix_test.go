@@ -3,6 +3,7 @@ package matrix
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -65,6 +66,34 @@ func TestFunctions(t *testing.T) {
 		Tanh(x)
 		if want := math.Tanh(float64(float32(v))); math.Abs(float64(x[0])-want) > 3e-7 {
 			t.Fatalf("Tanh(%v) = %v, want %v", v, x[0], want)
+		}
+	}
+}
+
+func TestReLUAndGate(t *testing.T) {
+	x := []float32{-1, 2, -3, 4, 5, -6, 7, 8, -9, 10}
+	ReLU(x)
+	if want := []float32{0, 2, 0, 4, 5, 0, 7, 8, 0, 10}; !slices.Equal(x, want) {
+		t.Errorf("ReLU = %v, want %v", x, want)
+	}
+	for _, cells := range []int{3, 8, 16} {
+		h, gates := make([]float32, 2*cells), make([]float32, 4*cells)
+		for i := range h {
+			h[i] = float32(i)
+		}
+		for c := range cells { // the first row keeps a quarter, the second all
+			gates[c], gates[cells+c] = .25, 100
+			gates[2*cells+c], gates[3*cells+c] = 1, 100
+		}
+		Gate(h, gates, cells)
+		for i, v := range h {
+			want := float32(i)
+			if i < cells {
+				want = 75 + float32(i)/4
+			}
+			if v != want {
+				t.Fatalf("Gate of %d cells = %v, want %v at %d", cells, h, want, i)
+			}
 		}
 	}
 }

@@ -154,6 +154,23 @@ func tanhWide(x []float32) []float32 {
 	return x
 }
 
+func reluWide(x []float32) []float32 {
+	var zero archsimd.Float32x8
+	for ; len(x) >= 8; x = x[8:] {
+		archsimd.LoadFloat32x8Slice(x).Max(zero).StoreSlice(x)
+	}
+	return x
+}
+
+// gateWide is a row of Gate whose length is a multiple of 8.
+func gateWide(h, z, v []float32) {
+	for ; len(h) >= 8 && len(z) >= 8 && len(v) >= 8; h, z, v = h[8:], z[8:], v[8:] {
+		to := archsimd.LoadFloat32x8Slice(v)
+		way := archsimd.LoadFloat32x8Slice(h).Sub(to)
+		archsimd.LoadFloat32x8Slice(z).MulAdd(way, to).StoreSlice(h)
+	}
+}
+
 // expWide is exp32, eight at a time.
 func expWide(x archsimd.Float32x8) archsimd.Float32x8 {
 	x = x.Max(archsimd.BroadcastFloat32x8(-87)).Min(archsimd.BroadcastFloat32x8(88))

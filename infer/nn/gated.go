@@ -38,22 +38,17 @@ func (k *gatedKernel[T]) forward(in [][]T) []T {
 	x, w := in[0], in[1]
 	n := k.rows * k.cells
 	k.sums, k.states = sized(k.sums, 2*n*k.ticks), sized(k.states, n*k.ticks)
-	linear(k.sums, x, w, k.ticks*k.rows, k.in, 2*k.cells)
+	matrix.Linear(k.sums, x, w, k.ticks*k.rows, k.in, 2*k.cells)
 	for r := range k.ticks * k.rows {
-		z := k.sums[r*2*k.cells:][:k.cells]
-		v := k.sums[(r*2+1)*k.cells:][:k.cells]
-		h := k.states[r*k.cells:][:k.cells]
-		matrix.Sigmoid(z)
-		if r < k.rows {
-			for c := range h {
-				h[c] = (1 - z[c]) * v[c]
-			}
-			continue
+		matrix.Sigmoid(k.sums[r*2*k.cells:][:k.cells])
+	}
+	clear(k.states[:n])
+	for t := range k.ticks {
+		states := k.states[t*n:][:n]
+		if t > 0 {
+			copy(states, k.states[(t-1)*n:])
 		}
-		before := k.states[(r-k.rows)*k.cells:][:k.cells]
-		for c := range h {
-			h[c] = v[c] + z[c]*(before[c]-v[c])
-		}
+		matrix.Gate(states, k.sums[t*2*n:], k.cells)
 	}
 	return k.states[(k.ticks-1)*n:]
 }

@@ -67,6 +67,9 @@ func cases() []gradientCase {
 		{"pool", [][2]int{{8, 3}}, func(in []node) (node, error) {
 			return Pool[float64]("l", in[0], used)
 		}},
+		{"abreast", [][2]int{{6, 3}}, func(in []node) (node, error) {
+			return Abreast[float64]("l", in[0], 3)
+		}},
 		{"join", [][2]int{{8, 1}, {2, 1}}, func(in []node) (node, error) {
 			return Join[float64]("l", in[0], in[1])
 		}},

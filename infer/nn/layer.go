@@ -79,7 +79,7 @@ func (k *layerKernel[T]) forward(in [][]T) []T {
 		gather(k.Neighbourhood, seen, x, k.channels)
 	}
 	k.bent = sized(k.bent, k.rows*k.out)
-	linear(k.bent, seen, w, k.rows, k.in, k.out)
+	matrix.Linear(k.bent, seen, w, k.rows, k.in, k.out)
 	switch k.Activation {
 	case ReLU:
 		matrix.ReLU(k.bent)
@@ -142,16 +142,7 @@ func (k *layerKernel[T]) backward(in [][]T, _, grad []T) [][]T {
 	return [][]T{k.dX, k.dW}
 }
 
-// linear sets y to x w + b, b the last row of w.
-func linear[T matrix.Float](y, x, w []T, rows, in, out int) {
-	bias := w[in*out:][:out]
-	for r := range rows {
-		copy(y[r*out:], bias)
-	}
-	matrix.Mul(y, x, w, rows, in, out, true)
-}
-
-// linearWeights sets dW to the gradient of linear's weights.
+// linearWeights sets dW to the gradient of matrix.Linear's weights.
 func linearWeights[T matrix.Float](dW, x, dY []T, rows, in, out int) {
 	matrix.MulTransA(dW, x, dY, in, rows, out, false)
 	bias := dW[in*out:][:out]
