@@ -23,11 +23,12 @@ const (
 // the window slides by one tick, only the new one is computed: Push, then Judge.
 // Predict computes a window from nothing.
 type Predictor struct {
-	layout  window.Layout
-	norm    model.Norm
-	degrees float32 // temperature
-	used    []bool
-	calls   calls
+	layout window.Layout
+	norm   model.Norm
+	// calibration
+	temperature, noneBias float32
+	used                  []bool
+	calls                 calls
 
 	mix0, gated, mix1, mix2, scores, none []float32
 
@@ -50,7 +51,7 @@ func New(m *model.Model) (*Predictor, error) {
 	}
 	s := m.Layout.Shape
 	p := &Predictor{
-		layout: m.Layout, norm: m.Norm, degrees: m.Temperature,
+		layout: m.Layout, norm: m.Norm, temperature: m.Temperature, noneBias: m.NoneBias,
 		used:     model.Used(&m.Layout),
 		calls:    newCalls(s.Services, m.Layout.Edges),
 		channels: model.Channels(s),
@@ -136,8 +137,9 @@ func (p *Predictor) Judge(probabilities []float32) {
 	p.pool()
 	matrix.Linear(p.logits[s.Services:], p.pooled[:], p.none, 1, 2*cells, 1)
 	for i := range p.logits {
-		p.logits[i] /= p.degrees
+		p.logits[i] /= p.temperature
 	}
+	p.logits[s.Services] += p.noneBias
 	matrix.Softmax(probabilities, p.logits, p.used)
 }
 

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the stored tensors anew, from gor
 // which every service calls a few before it.
 func random(kind string, queues, services, ticks int) *model.Model {
 	rng := rand.New(rand.NewPCG(uint64(services), uint64(ticks)))
-	m := &model.Model{Kind: kind, Temperature: 1.25, Threshold: .5}
+	m := &model.Model{Kind: kind, Temperature: 1.25, NoneBias: -.75, Threshold: .5}
 	l := &m.Layout
 	*l = window.Layout{Shape: window.Shape{Queues: queues, Services: services, Ticks: ticks}, TickMS: 100, HorizonMS: 500}
 	for q := range queues {
@@ -73,7 +73,7 @@ func gorgonias(t testing.TB, m *model.Model, x, mask []float32) []float32 {
 		t.Fatal(err)
 	}
 	p := make([]float32, m.Layout.Shape.Services+1)
-	g.Probabilities(0, m.Temperature, p)
+	g.Probabilities(0, m.Temperature, m.NoneBias, p)
 	return p
 }
 

@@ -11,7 +11,7 @@ func Sigmoid[T Float](x []T) {
 	switch x := any(x).(type) {
 	case []float32:
 		if wide {
-			x = sigmoidWide(x)
+			x = bendWide(x, -1, 1, 0)
 		}
 		for i, v := range x {
 			x[i] = 1 / (1 + exp32(-v))
@@ -28,7 +28,7 @@ func Tanh[T Float](x []T) {
 	switch x := any(x).(type) {
 	case []float32:
 		if wide {
-			x = tanhWide(x)
+			x = bendWide(x, -2, 2, -1)
 		}
 		for i, v := range x {
 			x[i] = 2/(1+exp32(-2*v)) - 1

@@ -133,23 +133,29 @@ func store(c []float32, s0, s1 archsimd.Float32x8, broad int, add bool) {
 	}
 }
 
-// sigmoidWide does as many as fit into whole registers and returns the rest.
-func sigmoidWide(x []float32) []float32 {
-	one := archsimd.BroadcastFloat32x8(1)
+// bendWide sets x to a / (1 + exp(s x)) + b: a sigmoid or a hyperbolic tangent. It does
+// as many as fit into whole registers and returns the rest. The exponential is exp32's;
+// it stands here because a call between registers costs more than itself.
+func bendWide(x []float32, s, a, b float32) []float32 {
+	by, above, below := archsimd.BroadcastFloat32x8(s), archsimd.BroadcastFloat32x8(a), archsimd.BroadcastFloat32x8(b)
+	least, most := archsimd.BroadcastFloat32x8(-87), archsimd.BroadcastFloat32x8(88)
+	one, bias := archsimd.BroadcastFloat32x8(1), archsimd.BroadcastInt32x8(127)
+	perLn2 := archsimd.BroadcastFloat32x8(log2e)
+	high, low := archsimd.BroadcastFloat32x8(-ln2High), archsimd.BroadcastFloat32x8(-ln2Low)
+	c0, c1, c2 := archsimd.BroadcastFloat32x8(exp0), archsimd.BroadcastFloat32x8(exp1), archsimd.BroadcastFloat32x8(exp2)
+	c3, c4, c5 := archsimd.BroadcastFloat32x8(exp3), archsimd.BroadcastFloat32x8(exp4), archsimd.BroadcastFloat32x8(exp5)
 	for ; len(x) >= 8; x = x[8:] {
-		v := archsimd.LoadFloat32x8Slice(x)
-		e := expWide(archsimd.BroadcastFloat32x8(0).Sub(v))
-		one.Div(one.Add(e)).StoreSlice(x)
-	}
-	return x
-}
-
-func tanhWide(x []float32) []float32 {
-	one, two := archsimd.BroadcastFloat32x8(1), archsimd.BroadcastFloat32x8(2)
-	for ; len(x) >= 8; x = x[8:] {
-		v := archsimd.LoadFloat32x8Slice(x)
-		e := expWide(archsimd.BroadcastFloat32x8(-2).Mul(v))
-		two.Div(one.Add(e)).Sub(one).StoreSlice(x)
+		v := archsimd.LoadFloat32x8Slice(x).Mul(by).Max(least).Min(most)
+		n := v.Mul(perLn2).RoundToEven()
+		r := n.MulAdd(low, n.MulAdd(high, v))
+		p := r.MulAdd(c0, c1)
+		p = p.MulAdd(r, c2)
+		p = p.MulAdd(r, c3)
+		p = p.MulAdd(r, c4)
+		p = p.MulAdd(r, c5)
+		p = p.Mul(r).MulAdd(r, r.Add(one))
+		power := n.ConvertToInt32().Add(bias).ShiftAllLeft(23).AsFloat32x8()
+		above.Div(p.MulAdd(power, one)).Add(below).StoreSlice(x)
 	}
 	return x
 }
@@ -169,20 +175,4 @@ func gateWide(h, z, v []float32) {
 		way := archsimd.LoadFloat32x8Slice(h).Sub(to)
 		archsimd.LoadFloat32x8Slice(z).MulAdd(way, to).StoreSlice(h)
 	}
-}
-
-// expWide is exp32, eight at a time.
-func expWide(x archsimd.Float32x8) archsimd.Float32x8 {
-	x = x.Max(archsimd.BroadcastFloat32x8(-87)).Min(archsimd.BroadcastFloat32x8(88))
-	n := x.Mul(archsimd.BroadcastFloat32x8(log2e)).RoundToEven()
-	r := x.Sub(n.Mul(archsimd.BroadcastFloat32x8(ln2High))).Sub(n.Mul(archsimd.BroadcastFloat32x8(ln2Low)))
-	p := archsimd.BroadcastFloat32x8(exp0)
-	p = p.MulAdd(r, archsimd.BroadcastFloat32x8(exp1))
-	p = p.MulAdd(r, archsimd.BroadcastFloat32x8(exp2))
-	p = p.MulAdd(r, archsimd.BroadcastFloat32x8(exp3))
-	p = p.MulAdd(r, archsimd.BroadcastFloat32x8(exp4))
-	p = p.MulAdd(r, archsimd.BroadcastFloat32x8(exp5))
-	p = p.Mul(r).MulAdd(r, r.Add(archsimd.BroadcastFloat32x8(1)))
-	power := n.ConvertToInt32().Add(archsimd.BroadcastInt32x8(127)).ShiftAllLeft(23)
-	return p.Mul(power.AsFloat32x8())
 }

@@ -6,9 +6,7 @@ const wide = false
 
 func productWide(_, _, _ []float32, _, _, _, _, _, _, _ int, _ bool) {}
 
-func sigmoidWide(x []float32) []float32 { return x }
-
-func tanhWide(x []float32) []float32 { return x }
+func bendWide(x []float32, _, _, _ float32) []float32 { return x }
 
 func reluWide(x []float32) []float32 { return x }
 

@@ -47,6 +47,7 @@ type header struct {
 	Kind        string        `json:"kind"`
 	Layout      window.Layout `json:"layout"`
 	Temperature float32       `json:"temperature"`
+	NoneBias    float32       `json:"none_bias"`
 	Threshold   float32       `json:"threshold"`
 	Weights     []Tensor      `json:"weights"`
 	Card        Card          `json:"card"`
@@ -57,7 +58,7 @@ func (m *Model) Encode() ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("a model that cannot be stored: %w", err)
 	}
-	text, err := json.Marshal(header{m.Kind, m.Layout, m.Temperature, m.Threshold, m.Weights, m.Card})
+	text, err := json.Marshal(header{m.Kind, m.Layout, m.Temperature, m.NoneBias, m.Threshold, m.Weights, m.Card})
 	if err != nil {
 		return nil, fmt.Errorf("the header of a model: %w", err)
 	}
@@ -107,7 +108,11 @@ func Decode(b []byte) (*Model, error) {
 	if err := json.Unmarshal(body[front:front+int(length)], &h); err != nil {
 		return nil, fmt.Errorf("%w: its header: %w: %s", ErrDamaged, err, again)
 	}
-	m := &Model{Kind: h.Kind, Layout: h.Layout, Weights: h.Weights, Temperature: h.Temperature, Threshold: h.Threshold, Card: h.Card}
+	m := &Model{
+		Kind: h.Kind, Layout: h.Layout, Weights: h.Weights,
+		Temperature: h.Temperature, NoneBias: h.NoneBias, Threshold: h.Threshold,
+		Card: h.Card,
+	}
 	if err := m.take(body[front+int(length):]); err != nil {
 		return nil, fmt.Errorf("%w: %w: %s", ErrDamaged, err, again)
 	}
@@ -191,7 +196,7 @@ func (m *Model) check() error {
 			return fmt.Errorf("weights %q: %d numbers, %d x %d", w.Name, len(w.Numbers), w.Rows, w.Columns)
 		}
 	}
-	for _, numbers := range append(m.numbers(), []float32{m.Temperature, m.Threshold}) {
+	for _, numbers := range append(m.numbers(), []float32{m.Temperature, m.NoneBias, m.Threshold}) {
 		for _, v := range numbers {
 			if v != v || math.IsInf(float64(v), 0) {
 				return fmt.Errorf("%w: %v among its numbers", ErrNumber, v)

@@ -16,9 +16,10 @@ type Model struct {
 	Norm    Norm
 	Weights []Tensor
 
-	// Temperature divides the logits, so that among alarms of probability p a share
-	// of p is right.
+	// Temperature divides the logits, and NoneBias is then added to that of none, so
+	// that of what has probability p a share of p comes true.
 	Temperature float32
+	NoneBias    float32
 	// Threshold is the probability of any violation, 1 minus that of none, from
 	// which on there is an alarm.
 	Threshold float32
@@ -40,12 +41,20 @@ type Card struct {
 	Seed     uint64    `json:"seed"`
 	Examples int       `json:"examples"` // trained on
 	Positive int       `json:"positive"` // of these, before a violation
-	Epochs   int       `json:"epochs"`
+	Culprits int       `json:"culprits"` // services that start any of these
+	History  []Epoch   `json:"history"`
 	// FalseAlarmShare is the share of quiet examples of the validation set that
 	// Threshold was chosen to alarm at.
 	FalseAlarmShare float64 `json:"false_alarm_share"`
 	// Metrics on the validation set, and whatever was evaluated later.
 	Metrics map[string]float64 `json:"metrics"`
+}
+
+// Epoch is one pass over the training set.
+type Epoch struct {
+	Loss       float64 `json:"loss"`
+	Validation float64 `json:"validation"` // loss on the validation set after it
+	Seconds    float64 `json:"seconds"`
 }
 
 // ErrOther marks a model that was made for something else.

@@ -31,8 +31,9 @@ func example() *Model {
 		},
 		Norm:        Norm{Mean: []float32{1, 2, 0, 3, 4, 0}, Scale: []float32{1, .5, 1, .25, .75, 1}},
 		Weights:     []Tensor{{"mix", 2, 3, []float32{1, 2, 3, 4, 5, 6}}, {"score", 1, 1, []float32{-7}}},
-		Temperature: 1.5, Threshold: .25,
-		Card: Card{Trained: time.Unix(1e9, 0).UTC(), Seed: 7, Examples: 1000, Positive: 30, Epochs: 12,
+		Temperature: 1.5, NoneBias: -2, Threshold: .25,
+		Card: Card{Trained: time.Unix(1e9, 0).UTC(), Seed: 7, Examples: 1000, Positive: 30, Culprits: 2,
+			History:         []Epoch{{Loss: 2, Validation: 3, Seconds: 4}},
 			FalseAlarmShare: .01, Metrics: map[string]float64{"loss": .5}},
 	}
 }
@@ -188,7 +189,7 @@ func (f *few) Next(b *window.Batch) error {
 	return nil
 }
 
-func TestFitNorm(t *testing.T) {
+func TestSurvey(t *testing.T) {
 	l := window.Layout{
 		Shape:    window.Shape{Queues: 2, Services: 2, Ticks: 2},
 		Queues:   []string{"moves", "still"},
@@ -205,9 +206,12 @@ func TestFitNorm(t *testing.T) {
 		mask:  [][]float32{half, all, all},
 		label: []int32{2, 2, 0},
 	}
-	n, err := FitNorm(s, 4)
+	n, c, err := Survey(s, 4)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.Examples != 3 || c.Positive != 1 || !slices.Equal(c.Of, []int{1, 0, 2}) {
+		t.Errorf("counts = %+v, want 1 of the first service and 2 quiet ones", c)
 	}
 	if want := []float32{4, 0, 5, 5}; !slices.Equal(n.Mean, want) {
 		t.Errorf("means = %v, want %v", n.Mean, want)
@@ -222,8 +226,12 @@ func TestFitNorm(t *testing.T) {
 	}
 	s.at = 0
 	s.x[1][0] = float32(math.NaN())
-	if _, err := FitNorm(s, 4); !errors.Is(err, ErrNumber) || !strings.Contains(err.Error(), `"a"`) {
-		t.Errorf("FitNorm of NaN = %v, want an error that names the service", err)
+	if _, _, err := Survey(s, 4); !errors.Is(err, ErrNumber) || !strings.Contains(err.Error(), `"a"`) {
+		t.Errorf("Survey of NaN = %v, want an error that names the service", err)
+	}
+	s.at, s.layout.Services = 2, []string{"", "b"}
+	if _, _, err := Survey(s, 4); !errors.Is(err, ErrLabel) || !strings.Contains(err.Error(), "slot 0") {
+		t.Errorf("Survey with a spare slot as culprit = %v, want an error that names it", err)
 	}
 }
 

@@ -24,14 +24,26 @@ type Norm struct {
 // out everything when it first moves.
 const leastShare = 1. / 8
 
-// FitNorm reads a source once. Only quiet examples count, if there are any: it is
-// from the usual that the unusual differs.
-func FitNorm(s window.Source, batch int) (Norm, error) {
+// Counts are what a source holds.
+type Counts struct {
+	Examples int
+	Positive int   // before a violation
+	Of       []int // per slot that starts it, and none
+}
+
+// ErrLabel marks an example whose answer cannot be right.
+var ErrLabel = errors.New("a label of no service")
+
+// Survey reads a source once, for its statistics and counts. Only quiet examples make
+// the statistics, if there are any: it is from the usual that the unusual differs.
+func Survey(s window.Source, batch int) (Norm, Counts, error) {
 	l := s.Layout()
 	var quiet, all moments
 	cells := l.Shape.Queues * l.Shape.Services
 	quiet.reset(cells)
 	all.reset(cells)
+	used := Used(l)
+	c := Counts{Of: make([]int, len(used))}
 	b := NewBatch(l.Shape, batch)
 	for {
 		err := s.Next(b)
@@ -39,24 +51,30 @@ func FitNorm(s window.Source, batch int) (Norm, error) {
 			break
 		}
 		if err != nil {
-			return Norm{}, err
+			return Norm{}, c, err
 		}
-		for e := range b.Size {
+		for e, label := range b.Label[:b.Size] {
+			if label < 0 || int(label) >= len(used) || !used[label] {
+				return Norm{}, c, fmt.Errorf("%w: slot %d of %d is no service", ErrLabel, label, l.Shape.Services)
+			}
+			c.Examples++
+			c.Of[label]++
 			x, mask := b.X[e*l.Shape.Len():][:l.Shape.Len()], b.Mask[e*l.Shape.Len():][:l.Shape.Len()]
 			if err := all.add(l, x, mask); err != nil {
-				return Norm{}, err
+				return Norm{}, c, err
 			}
-			if int(b.Label[e]) == l.Shape.Services {
+			if int(label) == l.Shape.Services {
 				if err := quiet.add(l, x, mask); err != nil {
-					return Norm{}, err
+					return Norm{}, c, err
 				}
 			}
 		}
 	}
-	if quiet.examples == 0 {
+	c.Positive = c.Examples - c.Of[l.Shape.Services]
+	if c.Positive == c.Examples {
 		quiet = all
 	}
-	return quiet.norm(l), nil
+	return quiet.norm(l), c, nil
 }
 
 // NewBatch makes room for a batch.
@@ -71,7 +89,6 @@ func NewBatch(s window.Shape, size int) *window.Batch {
 
 // moments of every cell, by Welford's method.
 type moments struct {
-	examples       int
 	n, mean, about []float64
 }
 
@@ -80,7 +97,6 @@ func (m *moments) reset(cells int) {
 }
 
 func (m *moments) add(l *window.Layout, x, mask []float32) error {
-	m.examples++
 	for i, v := range x {
 		if mask[i] == 0 {
 			continue

@@ -23,8 +23,13 @@ type Graph struct {
 	loss    *gorgonia.Node
 	grads   gorgonia.Nodes
 	used    []bool
+	random  *rand.PCG // dropout's
 	machine gorgonia.VM
 }
+
+// Seed makes dropout begin again: a training that was resumed at an epoch is to go on
+// like one that was not.
+func (g *Graph) Seed(seed, epoch uint64) { g.random.Seed(seed, epoch) }
 
 // Initial draws the weights of a new network.
 func Initial(kind string, l *window.Layout, seed uint64) ([]model.Tensor, error) {
@@ -38,7 +43,7 @@ func Initial(kind string, l *window.Layout, seed uint64) ([]model.Tensor, error)
 
 // New makes a graph that only predicts.
 func New(kind string, l *window.Layout, batch int, weights []model.Tensor) (*Graph, error) {
-	g, _, err := build(kind, l, batch, weights, 0, 0)
+	g, _, err := build(kind, l, batch, weights, 0)
 	if err == nil {
 		g.machine = gorgonia.NewTapeMachine(g.logits.Graph())
 	}
@@ -46,9 +51,9 @@ func New(kind string, l *window.Layout, batch int, weights []model.Tensor) (*Gra
 }
 
 // NewTraining makes a graph that computes gradients. Dropout silences a share of the
-// numbers between layers, drawn from seed.
-func NewTraining(kind string, l *window.Layout, batch int, weights []model.Tensor, dropout float64, seed uint64) (*Graph, error) {
-	g, b, err := build(kind, l, batch, weights, dropout, seed)
+// numbers between layers.
+func NewTraining(kind string, l *window.Layout, batch int, weights []model.Tensor, dropout float64) (*Graph, error) {
+	g, b, err := build(kind, l, batch, weights, dropout)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +69,12 @@ func NewTraining(kind string, l *window.Layout, batch int, weights []model.Tenso
 	return g, nil
 }
 
-func build(kind string, l *window.Layout, batch int, weights []model.Tensor, dropout float64, seed uint64) (*Graph, *builder, error) {
+func build(kind string, l *window.Layout, batch int, weights []model.Tensor, dropout float64) (*Graph, *builder, error) {
 	b := newBuilder(l, batch)
 	b.stored = weights
 	b.silent = dropout
-	b.rng = rand.New(rand.NewPCG(seed, 0xd40))
+	random := rand.NewPCG(0, 0)
+	b.rng = rand.New(random)
 	logits, err := b.build(kind)
 	if err != nil {
 		return nil, nil, err
@@ -79,6 +85,7 @@ func build(kind string, l *window.Layout, batch int, weights []model.Tensor, dro
 		x:      b.x.Value().Data().([]float32),
 		logits: logits,
 		used:   model.Used(l),
+		random: random,
 	}, b, nil
 }
 
@@ -111,12 +118,13 @@ func (g *Graph) Run() error {
 // Logits are of the last run, a row per example.
 func (g *Graph) Logits() []float32 { return g.logits.Value().Data().([]float32) }
 
-// Probabilities writes those of example i of the last run.
-func (g *Graph) Probabilities(i int, temperature float32, p []float32) {
+// Probabilities writes those of example i of the last run, with a model's calibration.
+func (g *Graph) Probabilities(i int, temperature, noneBias float32, p []float32) {
 	logits := g.Logits()[i*len(g.used):][:len(g.used)]
 	for j, v := range logits {
 		p[j] = v / temperature
 	}
+	p[len(p)-1] += noneBias
 	matrix.Softmax(p, p, g.used)
 }
 

@@ -111,7 +111,7 @@ func TestLearnsByHeart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g, err := NewTraining(kind, l, batch, weights, 0, 1)
+			g, err := NewTraining(kind, l, batch, weights, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestLearnsByHeart(t *testing.T) {
 			}
 			p := make([]float32, 6)
 			for i := range batch {
-				g.Probabilities(i, 1, p)
+				g.Probabilities(i, 1, 0, p)
 				sum := float32(0)
 				for _, v := range p {
 					sum += v
