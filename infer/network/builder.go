@@ -54,18 +54,16 @@ func (b *builder) input(name string, rows, columns int) *gorgonia.Node {
 // weight adds a matrix of weights, the stored one or what draw fills in. A stored one
 // is not copied: graphs may share it.
 func (b *builder) weight(name string, rows, columns int, draw func(w []float32)) *gorgonia.Node {
-	numbers := make([]float32, 0)
+	numbers := make([]float32, rows*columns)
 	if b.stored == nil {
-		numbers = make([]float32, rows*columns)
 		draw(numbers)
 	} else {
 		m := model.Model{Weights: b.stored}
 		found, err := m.Find(name, rows, columns)
-		if err != nil {
-			b.err = errors.Join(b.err, err)
-			found = make([]float32, rows*columns)
+		if err == nil {
+			numbers = found
 		}
-		numbers = found
+		b.err = errors.Join(b.err, err)
 	}
 	b.weights = append(b.weights, model.Tensor{Name: name, Rows: rows, Columns: columns, Numbers: numbers})
 	n := gorgonia.NewMatrix(b.g, tensor.Float32, gorgonia.WithName(name), gorgonia.WithShape(rows, columns),
