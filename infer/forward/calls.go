@@ -28,11 +28,11 @@ func join(lists [][]int32) neighbours {
 	return n
 }
 
-// gather writes for every service its own channels, the mean of those that it calls,
+// gather writes for services first to last their own channels, the mean of those that each calls,
 // and the mean of those that call it.
-func (c *calls) gather(to, from []float32, channels int) {
-	for n := range len(c.callees.first) - 1 {
-		row := to[n*3*channels:][:3*channels]
+func (c *calls) gather(to, from []float32, channels, first, last int) {
+	for n := first; n < last; n++ {
+		row := to[(n-first)*3*channels:][:3*channels]
 		copy(row, from[n*channels:][:channels])
 		c.callees.mean(row[channels:2*channels], from, n)
 		c.callers.mean(row[2*channels:], from, n)

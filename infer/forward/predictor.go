@@ -32,11 +32,11 @@ type Predictor struct {
 
 	mix0, gated, mix1, mix2, scores, none []float32
 
-	x, seen []float32 // of one tick: channels, and what is seen of them
-	mixed   []float32 // of one tick
-	ring    []float32 // gates and values of the last ticks, a row per service
-	next    int       // place in the ring of the next tick
-	pushed  int       // ticks since Reset, no more than a window's
+	x           []float32 // channels of one tick
+	seen, mixed []float32 // of one strip of services
+	ring        []float32 // gates and values of the last ticks, a row per service
+	next        int       // place in the ring of the next tick
+	pushed      int       // ticks since Reset, no more than a window's
 
 	h, more  []float32 // states after the last tick, and what a round adds
 	pooled   [2 * cells]float32
@@ -74,8 +74,8 @@ func New(m *model.Model) (*Predictor, error) {
 		}
 	}
 	p.x = make([]float32, s.Services*p.channels)
-	p.seen = make([]float32, s.Services*3*max(p.channels, cells))
-	p.mixed = make([]float32, s.Services*mixed)
+	p.seen = make([]float32, strip*3*max(p.channels, cells))
+	p.mixed = make([]float32, strip*mixed)
 	p.ring = make([]float32, s.Ticks*s.Services*2*cells)
 	p.h, p.more = make([]float32, s.Services*cells), make([]float32, s.Services*cells)
 	p.logits = make([]float32, s.Services+1)
@@ -108,14 +108,19 @@ func (p *Predictor) Predict(x, mask, probabilities []float32) {
 // tick computes what tick t of an example of shape s adds.
 func (p *Predictor) tick(s window.Shape, t int, x, mask []float32) {
 	p.norm.Apply(p.x, p.channels, s, t, x, mask)
-	p.calls.gather(p.seen, p.x, p.channels)
-	matrix.Linear(p.mixed, p.seen, p.mix0, s.Services, 3*p.channels, mixed)
-	matrix.ReLU(p.mixed)
 	row := s.Services * 2 * cells
-	gates := p.ring[p.next*row:][:row]
-	matrix.Linear(gates, p.mixed, p.gated, s.Services, mixed, 2*cells)
-	for n := range s.Services {
-		matrix.Sigmoid(gates[n*2*cells:][:cells])
+	ring := p.ring[p.next*row:][:row]
+	for first := 0; first < s.Services; first += strip {
+		last := min(first+strip, s.Services)
+		p.calls.gather(p.seen, p.x, p.channels, first, last)
+		matrix.Linear(p.mixed, p.seen, p.mix0, last-first, 3*p.channels, mixed)
+		matrix.ReLU(p.mixed)
+		gates := ring[first*2*cells : last*2*cells]
+		matrix.Linear(gates, p.mixed, p.gated, last-first, mixed, 2*cells)
+		for len(gates) > 0 {
+			matrix.Sigmoid(gates[:cells])
+			gates = gates[2*cells:]
+		}
 	}
 	p.next = (p.next + 1) % p.layout.Shape.Ticks
 	p.pushed = min(p.pushed+1, p.layout.Shape.Ticks)
@@ -143,14 +148,24 @@ func (p *Predictor) Judge(probabilities []float32) {
 	matrix.Softmax(probabilities, p.logits, p.used)
 }
 
+// strip is how many services a round writes out at a time, so that what they see stays
+// in the cache.
+const strip = 256
+
 // round adds to every state what its neighbours tell.
 func (p *Predictor) round(w []float32) {
-	p.calls.gather(p.seen, p.h, cells)
-	matrix.Linear(p.more, p.seen, w, p.layout.Shape.Services, 3*cells, cells)
-	matrix.ReLU(p.more)
-	for i, v := range p.more {
-		p.h[i] += v
+	services := p.layout.Shape.Services
+	for first := 0; first < services; first += strip {
+		last := min(first+strip, services)
+		p.calls.gather(p.seen, p.h, cells, first, last)
+		more := p.more[first*cells : last*cells]
+		matrix.Linear(more, p.seen, w, last-first, 3*cells, cells)
+		matrix.ReLU(more)
+		for i, v := range p.h[first*cells : last*cells] {
+			more[i] += v
+		}
 	}
+	p.h, p.more = p.more, p.h
 }
 
 // pool takes the mean and the maximum over services.

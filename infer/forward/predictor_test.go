@@ -87,7 +87,7 @@ func different(got, want []float32) bool {
 }
 
 func TestEqualsGorgonia(t *testing.T) {
-	for _, size := range [][3]int{{1, 1, 1}, {3, 2, 4}, {12, 36, 20}, {5, 97, 3}} {
+	for _, size := range [][3]int{{1, 1, 1}, {3, 2, 4}, {12, 36, 20}, {5, 97, 3}, {2, 300, 2}} {
 		m := random(forward.Kind, size[0], size[1], size[2])
 		p, err := forward.New(m)
 		if err != nil {

@@ -100,3 +100,6 @@ func exp32(x float32) float32 {
 	p = p*r + exp5
 	return (p*r*r + r + 1) * math.Float32frombits(uint32(n+127)<<23)
 }
+
+// Wide says whether this build and processor multiply eight numbers at a time.
+func Wide() bool { return wide }

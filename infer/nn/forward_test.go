@@ -39,7 +39,7 @@ func TestGather(t *testing.T) {
 	// Service 2 calls 0 and 1.
 	n := Callers(1, 1, 3, [][2]int{{2, 0}, {2, 1}})
 	got := make([]float64, 9)
-	gather(&n, got, []float64{1, 3, 5}, 1)
+	gather(&n, got, []float64{1, 3, 5}, 1, 0, 3)
 	want := []float64{1, 0, 5, 3, 0, 5, 5, 2, 0}
 	for i := range want {
 		if got[i] != want[i] {
@@ -48,7 +48,7 @@ func TestGather(t *testing.T) {
 	}
 	n = Grid(2, 1, 2, 3, 1) // before, now, after
 	got = make([]float64, 12)
-	gather(&n, got, []float64{1, 2, 3, 4}, 1)
+	gather(&n, got, []float64{1, 2, 3, 4}, 1, 0, 4)
 	want = []float64{0, 1, 3, 0, 2, 4, 1, 3, 0, 2, 4, 0}
 	for i := range want {
 		if got[i] != want[i] {

@@ -74,7 +74,8 @@ func (k *gatedKernel[T]) backward(in [][]T, _, grad []T) [][]T {
 		}
 	}
 	k.dW = sized(k.dW, len(w))
-	linearWeights(k.dW, x, k.dSums, k.ticks*k.rows, k.in, 2*k.cells)
+	clear(k.dW)
+	addLinearWeights(k.dW, x, k.dSums, k.ticks*k.rows, k.in, 2*k.cells)
 	if !k.needX {
 		return [][]T{nil, k.dW}
 	}

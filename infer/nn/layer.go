@@ -60,26 +60,33 @@ type layerKernel[T matrix.Float] struct {
 	rows, in, out, channels int
 	needX                   bool // whether anybody wants the gradient of x
 
-	seen, bent, y, dSum, dW, dSeen, dX []T
+	seen, bent, y, dSum, dW, dX []T
 }
 
-// view is what the weights are multiplied by.
-func (k *layerKernel[T]) view(x []T) []T {
+// strip is how many rows of what is seen are written out at a time: a whole
+// convolution's, nine times its input, would go through memory and not the cache.
+const strip = 256
+
+// strips calls f for the rows of the layer in pieces, with what they see.
+func (k *layerKernel[T]) strips(x []T, f func(first, last int, seen []T)) {
 	if k.Neighbourhood == nil {
-		return x
+		f(0, k.rows, x)
+		return
 	}
-	k.seen = sized(k.seen, k.rows*k.in)
-	return k.seen
+	k.seen = sized(k.seen, strip*k.in)
+	for first := 0; first < k.rows; first += strip {
+		last := min(first+strip, k.rows)
+		gather(k.Neighbourhood, k.seen, x, k.channels, first, last)
+		f(first, last, k.seen)
+	}
 }
 
 func (k *layerKernel[T]) forward(in [][]T) []T {
 	x, w := in[0], in[1]
-	seen := k.view(x)
-	if k.Neighbourhood != nil {
-		gather(k.Neighbourhood, seen, x, k.channels)
-	}
 	k.bent = sized(k.bent, k.rows*k.out)
-	matrix.Linear(k.bent, seen, w, k.rows, k.in, k.out)
+	k.strips(x, func(first, last int, seen []T) {
+		matrix.Linear(k.bent[first*k.out:], seen, w, last-first, k.in, k.out)
+	})
 	switch k.Activation {
 	case ReLU:
 		matrix.ReLU(k.bent)
@@ -121,7 +128,10 @@ func (k *layerKernel[T]) backward(in [][]T, _, grad []T) [][]T {
 		}
 	}
 	k.dW = sized(k.dW, len(w))
-	linearWeights(k.dW, k.view(x), k.dSum, k.rows, k.in, k.out)
+	clear(k.dW)
+	k.strips(x, func(first, last int, seen []T) {
+		addLinearWeights(k.dW, seen, k.dSum[first*k.out:last*k.out], last-first, k.in, k.out)
+	})
 	if !k.needX {
 		return [][]T{nil, k.dW}
 	}
@@ -129,10 +139,12 @@ func (k *layerKernel[T]) backward(in [][]T, _, grad []T) [][]T {
 	if k.Neighbourhood == nil {
 		matrix.MulTransB(k.dX, k.dSum, w, k.rows, k.out, k.in, false)
 	} else {
-		k.dSeen = sized(k.dSeen, k.rows*k.in)
-		matrix.MulTransB(k.dSeen, k.dSum, w, k.rows, k.out, k.in, false)
 		clear(k.dX)
-		scatter(k.Neighbourhood, k.dX, k.dSeen, k.channels)
+		for first := 0; first < k.rows; first += strip {
+			last := min(first+strip, k.rows)
+			matrix.MulTransB(k.seen, k.dSum[first*k.out:], w, last-first, k.out, k.in, false)
+			scatter(k.Neighbourhood, k.dX, k.seen, k.channels, first, last)
+		}
 	}
 	if k.Residual {
 		for i, v := range grad {
@@ -142,11 +154,10 @@ func (k *layerKernel[T]) backward(in [][]T, _, grad []T) [][]T {
 	return [][]T{k.dX, k.dW}
 }
 
-// linearWeights sets dW to the gradient of matrix.Linear's weights.
-func linearWeights[T matrix.Float](dW, x, dY []T, rows, in, out int) {
-	matrix.MulTransA(dW, x, dY, in, rows, out, false)
+// addLinearWeights adds to dW the gradient of matrix.Linear's weights.
+func addLinearWeights[T matrix.Float](dW, x, dY []T, rows, in, out int) {
+	matrix.MulTransA(dW, x, dY, in, rows, out, true)
 	bias := dW[in*out:][:out]
-	clear(bias)
 	for r := range rows {
 		for c, v := range dY[r*out:][:out] {
 			bias[c] += v

@@ -49,19 +49,19 @@ func Grid(ticks, batch, services, high, wide int) Neighbourhood {
 	return n
 }
 
-// gather writes for every row its parts, one after the other.
-func gather[T matrix.Float](n *Neighbourhood, to, from []T, channels int) {
-	wide := channels * len(n.Parts)
-	n.each(func(row, part, first int, services []int32) {
-		cell := to[row*wide+part*channels:][:channels]
+// gather writes the parts of rows first to last, one after the other, each row's from
+// the start of to on.
+func gather[T matrix.Float](n *Neighbourhood, to, from []T, channels, first, last int) {
+	n.each(first, last, func(at, base int, services []int32) {
+		cell := to[at*channels:][:channels]
 		if len(services) == 1 {
-			copy(cell, from[(first+int(services[0]))*channels:][:channels])
+			copy(cell, from[(base+int(services[0]))*channels:][:channels])
 			return
 		}
 		clear(cell)
 		share := 1 / T(max(len(services), 1))
 		for _, s := range services {
-			for c, v := range from[(first+int(s))*channels:][:channels] {
+			for c, v := range from[(base+int(s))*channels:][:channels] {
 				cell[c] += share * v
 			}
 		}
@@ -69,13 +69,12 @@ func gather[T matrix.Float](n *Neighbourhood, to, from []T, channels int) {
 }
 
 // scatter is the transpose of gather: it adds every cell to where it came from.
-func scatter[T matrix.Float](n *Neighbourhood, to, from []T, channels int) {
-	wide := channels * len(n.Parts)
-	n.each(func(row, part, first int, services []int32) {
-		cell := from[row*wide+part*channels:][:channels]
+func scatter[T matrix.Float](n *Neighbourhood, to, from []T, channels, first, last int) {
+	n.each(first, last, func(at, base int, services []int32) {
+		cell := from[at*channels:][:channels]
 		share := 1 / T(max(len(services), 1))
 		for _, s := range services {
-			source := to[(first+int(s))*channels:][:channels]
+			source := to[(base+int(s))*channels:][:channels]
 			for c, v := range cell {
 				source[c] += share * v
 			}
@@ -83,24 +82,20 @@ func scatter[T matrix.Float](n *Neighbourhood, to, from []T, channels int) {
 	})
 }
 
-// each visits every row and part. first is the row of service 0 in the tick that
-// the part looks at; beyond the window there are no services.
-func (n *Neighbourhood) each(visit func(row, part, first int, services []int32)) {
-	row := 0
-	for tick := range n.Ticks {
-		for example := range n.Batch {
-			for service := range n.Services {
-				for p := range n.Parts {
-					part := &n.Parts[p]
-					at := tick + part.Tick
-					if at < 0 || at >= n.Ticks {
-						visit(row, p, 0, nil)
-						continue
-					}
-					visit(row, p, (at*n.Batch+example)*n.Services, part.From[service])
-				}
-				row++
+// each visits the parts of rows first to last. at counts them; base is the row of
+// service 0 in the tick that the part looks at. Beyond the window there are no services.
+func (n *Neighbourhood) each(first, last int, visit func(at, base int, services []int32)) {
+	at := 0
+	for row := first; row < last; row++ {
+		tick, example, service := row/(n.Services*n.Batch), row/n.Services%n.Batch, row%n.Services
+		for p := range n.Parts {
+			part := &n.Parts[p]
+			if t := tick + part.Tick; t < 0 || t >= n.Ticks {
+				visit(at, 0, nil)
+			} else {
+				visit(at, (t*n.Batch+example)*n.Services, part.From[service])
 			}
+			at++
 		}
 	}
 }
