@@ -52,7 +52,7 @@ FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); 
 	END { for (i = 1; i <= n; i++) print figure[i] }'
 
 .PHONY: bench
-bench: bench-tracedb bench-import bench-passive bench-overhead bench-sim ## all benchmarks: an hour, with nothing beside them
+bench: bench-tracedb bench-import bench-passive bench-overhead bench-sim bench-infer bench-train ## all benchmarks: an hour, with nothing beside them
 
 .PHONY: bench-overhead
 bench-overhead: build ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
@@ -78,6 +78,23 @@ bench-sim: ## the simulator: events per second, an hour of 37 and of 4,000 conta
 	mkdir -p bin
 	go build -o bin/simulator ./test/bench/simulator
 	bin/simulator $(ARGS) | $(FIGURES)
+
+# With eight numbers at a time where the processor can: Go's experiment, amd64 only.
+SIMD := GOEXPERIMENT=simd
+
+.PHONY: bench-infer
+bench-infer: ## prediction: a tick and a window of 36, 386 and 4,000 services, portable and with SIMD
+	mkdir -p bin
+	go build -o bin/networks ./test/bench/networks
+	$(SIMD) go build -o bin/networks-simd ./test/bench/networks
+	{ bin/networks; bin/networks-simd; } | $(FIGURES)
+
+.PHONY: bench-train
+bench-train: ## training: a step of a batch of 32, portable and with SIMD, and what a second processor gains; 5 minutes
+	mkdir -p bin
+	go build -o bin/networks ./test/bench/networks
+	$(SIMD) go build -o bin/networks-simd ./test/bench/networks
+	{ bin/networks -train; bin/networks-simd -train; } | $(FIGURES)
 
 .PHONY: bench-tracedb
 bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9

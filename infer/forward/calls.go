@@ -1,5 +1,7 @@
 package forward
 
+import "seer/infer/matrix"
+
 // calls lists who calls whom, the lists of all services end to end.
 type calls struct {
 	callees, callers neighbours
@@ -50,9 +52,7 @@ func (l *neighbours) mean(to, from []float32, n int) {
 		return
 	}
 	for _, s := range list[1:] {
-		for i, v := range from[int(s)*len(to):][:len(to)] {
-			to[i] += v
-		}
+		matrix.Add(to, from[int(s)*len(to):][:len(to)])
 	}
 	share := 1 / float32(len(list))
 	for i := range to {

@@ -161,9 +161,7 @@ func (p *Predictor) round(w []float32) {
 		more := p.more[first*cells : last*cells]
 		matrix.Linear(more, p.seen, w, last-first, 3*cells, cells)
 		matrix.ReLU(more)
-		for i, v := range p.h[first*cells : last*cells] {
-			more[i] += v
-		}
+		matrix.Add(more, p.h[first*cells:last*cells])
 	}
 	p.h, p.more = p.more, p.h
 }

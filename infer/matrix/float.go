@@ -50,6 +50,18 @@ func ReLU[T Float](x []T) {
 	}
 }
 
+// Add adds x to y, element by element.
+func Add[T Float](y, x []T) {
+	x = x[:len(y)]
+	if f, ok := any(y).([]float32); ok && wide {
+		rest := addWide(f, any(x).([]float32))
+		y, x = y[len(y)-rest:], x[len(x)-rest:]
+	}
+	for i, v := range x {
+		y[i] += v
+	}
+}
+
 // Gate moves every state h towards v by what its gate z lets through: to z h +
 // (1 - z) v. A row of gates holds its z, then its v; a row of h as many cells.
 func Gate[T Float](h, gates []T, cells int) {

@@ -70,11 +70,16 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-func TestReLUAndGate(t *testing.T) {
+func TestRowFunctions(t *testing.T) {
 	x := []float32{-1, 2, -3, 4, 5, -6, 7, 8, -9, 10}
 	ReLU(x)
 	if want := []float32{0, 2, 0, 4, 5, 0, 7, 8, 0, 10}; !slices.Equal(x, want) {
 		t.Errorf("ReLU = %v, want %v", x, want)
+	}
+	y := []float32{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
+	Add(y, x)
+	if want := []float32{1, 3, 1, 5, 6, 1, 8, 9, 1, 11}; !slices.Equal(y, want) {
+		t.Errorf("Add = %v, want %v", y, want)
 	}
 	for _, cells := range []int{3, 8, 16} {
 		h, gates := make([]float32, 2*cells), make([]float32, 4*cells)

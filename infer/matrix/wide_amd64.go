@@ -168,6 +168,14 @@ func reluWide(x []float32) []float32 {
 	return x
 }
 
+// addWide returns how many at the end are left to do.
+func addWide(y, x []float32) int {
+	for ; len(y) >= 8 && len(x) >= 8; y, x = y[8:], x[8:] {
+		archsimd.LoadFloat32x8Slice(y).Add(archsimd.LoadFloat32x8Slice(x)).StoreSlice(y)
+	}
+	return len(y)
+}
+
 // gateWide is a row of Gate whose length is a multiple of 8.
 func gateWide(h, z, v []float32) {
 	for ; len(h) >= 8 && len(z) >= 8 && len(v) >= 8; h, z, v = h[8:], z[8:], v[8:] {

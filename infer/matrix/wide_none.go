@@ -11,3 +11,5 @@ func bendWide(x []float32, _, _, _ float32) []float32 { return x }
 func reluWide(x []float32) []float32 { return x }
 
 func gateWide(_, _, _ []float32) {}
+
+func addWide(y, _ []float32) int { return len(y) }
