@@ -30,13 +30,14 @@ type Predictor struct {
 	used                  []bool
 	calls                 calls
 
-	mix0, gated, mix1, mix2, scores, none []float32
+	mix0, own, gated, mix1, mix2, scores, none []float32
 
-	x           []float32 // channels of one tick
-	seen, mixed []float32 // of one strip of services
-	ring        []float32 // gates and values of the last ticks, a row per service
-	next        int       // place in the ring of the next tick
-	pushed      int       // ticks since Reset, no more than a window's
+	x []float32 // channels of one tick
+	// of one strip of services
+	seen, mixed, mixedMore []float32
+	ring                   []float32 // gates and values of the last ticks, a row per service
+	next                   int       // place in the ring of the next tick
+	pushed                 int       // ticks since Reset, no more than a window's
 
 	h, more  []float32 // states after the last tick, and what a round adds
 	pooled   [2 * cells]float32
@@ -62,6 +63,7 @@ func New(m *model.Model) (*Predictor, error) {
 		rows, columns int
 	}{
 		{&p.mix0, "mix0", 3*p.channels + 1, mixed},
+		{&p.own, "tick", mixed + 1, mixed},
 		{&p.gated, "gated", mixed + 1, 2 * cells},
 		{&p.mix1, "mix1", 3*cells + 1, cells},
 		{&p.mix2, "mix2", 3*cells + 1, cells},
@@ -75,7 +77,7 @@ func New(m *model.Model) (*Predictor, error) {
 	}
 	p.x = make([]float32, s.Services*p.channels)
 	p.seen = make([]float32, strip*3*max(p.channels, cells))
-	p.mixed = make([]float32, strip*mixed)
+	p.mixed, p.mixedMore = make([]float32, strip*mixed), make([]float32, strip*mixed)
 	p.ring = make([]float32, s.Ticks*s.Services*2*cells)
 	p.h, p.more = make([]float32, s.Services*cells), make([]float32, s.Services*cells)
 	p.logits = make([]float32, s.Services+1)
@@ -115,6 +117,10 @@ func (p *Predictor) tick(s window.Shape, t int, x, mask []float32) {
 		p.calls.gather(p.seen, p.x, p.channels, first, last)
 		matrix.Linear(p.mixed, p.seen, p.mix0, last-first, 3*p.channels, mixed)
 		matrix.ReLU(p.mixed)
+		n := (last - first) * mixed
+		matrix.Linear(p.mixedMore, p.mixed, p.own, last-first, mixed, mixed)
+		matrix.ReLU(p.mixedMore[:n])
+		matrix.Add(p.mixed[:n], p.mixedMore[:n])
 		gates := ring[first*2*cells : last*2*cells]
 		matrix.Linear(gates, p.mixed, p.gated, last-first, mixed, 2*cells)
 		for len(gates) > 0 {

@@ -134,7 +134,11 @@ const (
 )
 
 func graphGated(b *builder) (scores, none *gorgonia.Node) {
-	return graph(b, func(x *gorgonia.Node) *gorgonia.Node { return b.gated("gated", x, Cells) })
+	return graph(b, func(x *gorgonia.Node) *gorgonia.Node {
+		// The gate cannot look at the state; one more layer before it makes up for that.
+		x = b.layer(nn.Layer{Name: "tick", Activation: nn.ReLU, Residual: true}, x, MixChannels)
+		return b.gated("gated", x, Cells)
+	})
 }
 
 func graphLSTM(b *builder) (scores, none *gorgonia.Node) {

@@ -45,7 +45,7 @@ func TestSizes(t *testing.T) {
 		{CNN, 30e3, "conv 8"},
 		{LSTM, 52e3, "fc 12, lstm 6"},
 		{Hybrid, 80e3, "conv 7, fc 10, lstm 5"},
-		{GraphGated, 9e3, ""},
+		{GraphGated, 9.5e3, ""},
 		{GraphLSTM, 15e3, ""},
 	}
 	for _, tt := range tests {

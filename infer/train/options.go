@@ -14,7 +14,7 @@ type Options struct {
 
 	Epochs       int     // at most; 40
 	Patience     int     // epochs without a better validation loss before it ends; 6
-	LearningRate float64 // at first, falling to a twentieth; 0.004, or 0.002 with From
+	LearningRate float64 // at first, falling to a twentieth; 0.008, or 0.002 with From
 	Dropout      float64 // share that is silenced; 0.1, below 0 for none
 	Batch        int     // the network's own, network.BatchOf
 	// Workers share each batch, a goroutine each; 2. Another number is another order
@@ -59,7 +59,7 @@ func (o Options) withDefaults() (Options, error) {
 	if err != nil {
 		return o, err
 	}
-	rate := .004
+	rate := .008
 	if o.From != nil {
 		rate = .002
 	}

@@ -52,7 +52,7 @@ func judge(t *testing.T, m *model.Model, c *chain) (caught, right, alarmed float
 func TestLearns(t *testing.T) {
 	var last Progress
 	m, err := Train(context.Background(), newChain(1, 800), newChain(2, 300), Options{
-		Seed: 1, Epochs: 7, FalseAlarmShare: .02, Progress: func(p Progress) { last = p },
+		Seed: 1, Epochs: 6, FalseAlarmShare: .02, Progress: func(p Progress) { last = p },
 	})
 	if err != nil {
 		t.Fatal(err)
