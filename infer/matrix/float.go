@@ -65,15 +65,14 @@ func Add[T Float](y, x []T) {
 // Gate moves every state h towards v by what its gate z lets through: to z h +
 // (1 - z) v. A row of gates holds its z, then its v; a row of h as many cells.
 func Gate[T Float](h, gates []T, cells int) {
+	if f, ok := any(h).([]float32); ok && wide && cells%8 == 0 {
+		gateWide(f, any(gates).([]float32), cells)
+		return
+	}
 	for len(h) >= cells {
 		z, v := gates[:cells], gates[cells:2*cells]
-		row := h[:cells]
-		if f, ok := any(row).([]float32); ok && wide && cells%8 == 0 {
-			gateWide(f, any(z).([]float32), any(v).([]float32))
-		} else {
-			for c, old := range row {
-				row[c] = v[c] + z[c]*(old-v[c])
-			}
+		for c, old := range h[:cells] {
+			h[c] = v[c] + z[c]*(old-v[c])
 		}
 		h, gates = h[cells:], gates[2*cells:]
 	}

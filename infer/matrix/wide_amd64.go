@@ -176,11 +176,15 @@ func addWide(y, x []float32) int {
 	return len(y)
 }
 
-// gateWide is a row of Gate whose length is a multiple of 8.
-func gateWide(h, z, v []float32) {
-	for ; len(h) >= 8 && len(z) >= 8 && len(v) >= 8; h, z, v = h[8:], z[8:], v[8:] {
-		to := archsimd.LoadFloat32x8Slice(v)
-		way := archsimd.LoadFloat32x8Slice(h).Sub(to)
-		archsimd.LoadFloat32x8Slice(z).MulAdd(way, to).StoreSlice(h)
+// gateWide is Gate for rows whose length is a multiple of 8.
+func gateWide(h, gates []float32, cells int) {
+	for len(h) >= cells && len(gates) >= 2*cells {
+		z, v := gates[:cells], gates[cells:2*cells]
+		for c := 0; c+8 <= cells; c += 8 {
+			to := archsimd.LoadFloat32x8Slice(v[c:])
+			way := archsimd.LoadFloat32x8Slice(h[c:]).Sub(to)
+			archsimd.LoadFloat32x8Slice(z[c:]).MulAdd(way, to).StoreSlice(h[c:])
+		}
+		h, gates = h[cells:], gates[2*cells:]
 	}
 }

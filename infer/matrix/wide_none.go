@@ -10,6 +10,6 @@ func bendWide(x []float32, _, _, _ float32) []float32 { return x }
 
 func reluWide(x []float32) []float32 { return x }
 
-func gateWide(_, _, _ []float32) {}
+func gateWide(_, _ []float32, _ int) {}
 
 func addWide(y, _ []float32) int { return len(y) }

@@ -106,7 +106,7 @@ func TestLearnsByHeart(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			l := layout(5, 6)
 			l.Services[4] = ""
-			const batch, steps = 6, 60
+			const batch, steps = 6, 40
 			weights, err := Initial(kind, l, 3)
 			if err != nil {
 				t.Fatal(err)

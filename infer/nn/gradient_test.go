@@ -154,7 +154,7 @@ func TestGradients(t *testing.T) {
 				run() // buffers are reused: a run must not see the one before
 				got := append([]float64{}, numbers[float64](grads[i].Value())...)
 				moved := false
-				for j := 0; j < len(got); j += 1 + len(got)/40 { // of large ones, some
+				for j := 0; j < len(got); j += 1 + len(got)/16 { // of large ones, some
 					const step = 1e-5
 					data := numbers[float64](n.Value())
 					at := data[j]
