@@ -52,7 +52,7 @@ FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); 
 	END { for (i = 1; i <= n; i++) print figure[i] }'
 
 .PHONY: bench
-bench: bench-tracedb bench-import bench-passive bench-overhead bench-sim ## all benchmarks: an hour, with nothing beside them
+bench: bench-tracedb bench-import bench-passive bench-overhead bench-sim bench-infer bench-train ## all benchmarks: an hour, with nothing beside them
 
 .PHONY: bench-overhead
 bench-overhead: build ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
@@ -89,6 +89,22 @@ bench-violations: build ## violations and their labels, as Seer sees them, again
 	campaigns='$(CAMPAIGNS)'; if [ -z "$$campaigns" ]; then for app in hotel banking social-network media ecommerce; do for seed in 501 502; do \
 		dir=.cache/campaigns/sim-$$app-$$seed; [ -d $$dir ] || bin/seersim --app $$app --seed $$seed --duration 1h --out $$dir; \
 		campaigns="$$campaigns $$dir"; done; done; fi; bin/violations $$campaigns | $(FIGURES)
+# With eight numbers at a time where the processor can: Go's experiment, amd64 only.
+SIMD := GOEXPERIMENT=simd
+
+.PHONY: bench-infer
+bench-infer: ## prediction: a tick and a window of 36, 386 and 4,000 services, portable and with SIMD
+	mkdir -p bin
+	go build -o bin/networks ./test/bench/networks
+	$(SIMD) go build -o bin/networks-simd ./test/bench/networks
+	{ bin/networks; bin/networks-simd; } | $(FIGURES)
+
+.PHONY: bench-train
+bench-train: ## training: a step of a batch of 32, portable and with SIMD, and what a second processor gains; 5 minutes
+	mkdir -p bin
+	go build -o bin/networks ./test/bench/networks
+	$(SIMD) go build -o bin/networks-simd ./test/bench/networks
+	{ bin/networks -train; bin/networks-simd -train; } | $(FIGURES)
 
 .PHONY: bench-tracedb
 bench-tracedb: ## the embedded database: CPU, size, dense reads, kill -9
