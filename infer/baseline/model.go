@@ -79,6 +79,9 @@ func Train(ctx context.Context, name string, s *window.Scale, train, validation 
 // Learns says whether a baseline learns from violations, not only what is normal.
 func Learns(name string) bool { return name == Logit || name == Boosted }
 
+// SetThreshold sets the threshold of the alarm.
+func (m *Model) SetThreshold(v float32) { m.Threshold = v }
+
 // Predictor returns a predictor of its own for each goroutine.
 func (m *Model) Predictor() (window.Predictor, error) {
 	switch m.Name {

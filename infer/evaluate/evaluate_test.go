@@ -185,12 +185,8 @@ func TestFigures(t *testing.T) {
 // TestReportContract holds the JSON to DESIGN.md section 10.
 func TestReportContract(t *testing.T) {
 	r := makeRun(t, one(), script{50_000, 50_000, "a"})
-	trace, err := Ask(context.Background(), r, flat, echo{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	result := evaluate(t, r, Options{})
-	data, err := json.Marshal(NewReport([]string{"echo"}, map[string]Result{"echo": *result}, []*Trace{trace}, Options{}))
+	data, err := json.Marshal(NewReport([]string{"echo"}, map[string]Result{"echo": *result}, []*window.Run{r}, Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,5 +301,30 @@ func TestAskRefuses(t *testing.T) {
 		if _, err := Ask(context.Background(), r, flat, answer, nil); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("Ask of %v: %v, want that the model is damaged", answer, err)
 		}
+	}
+}
+
+// TestOracle: of three faults one is felt at once, one after a second, one never.
+func TestOracle(t *testing.T) {
+	truth := window.Truth{
+		Faults: []campaign.Fault{
+			{ID: 1, OnsetMS: 10_010, EndMS: 12_000, Cause: campaign.CauseLock, Culprit: "a"},
+			{ID: 2, OnsetMS: 30_010, EndMS: 33_000, Cause: campaign.CauseLock, Culprit: "b"},
+			{ID: 3, OnsetMS: 50_010, EndMS: 53_000, Cause: campaign.CauseLock, Culprit: "b"},
+		},
+		Violations: []window.Violation{
+			{OnsetMS: 10_090, EndMS: 12_000, Culprit: 0, Fault: 1, FaultMS: 10_010},
+			{OnsetMS: 31_000, EndMS: 33_000, Culprit: 1, Fault: 2, FaultMS: 30_010},
+		},
+	}
+	r := makeRun(t, truth)
+	result, err := Evaluate([]*Trace{Oracle(r)}, 1, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type counts struct{ Detected, Episodes, False int }
+	got := counts{result.Detected, result.Episodes, result.FalseAlarms}
+	if want := (counts{1, 2, 1}); got != want || *result.CulpritJoint != 0.5 {
+		t.Errorf("the oracle has %+v and names %v, want %+v and half", got, *result.CulpritJoint, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"seer/infer/alarm"
 	"seer/infer/campaign"
+	"seer/infer/window"
 )
 
 // HorizonsMS are the horizons' that are reported; the first figures of a report are
@@ -52,6 +53,9 @@ type Report struct {
 	Hours      float64           `json:"hours"`
 	Data       []string          `json:"data"`
 	ByModel    map[string]Result `json:"by_model"`
+
+	// Oracle is how good an observer would be who is told of every fault.
+	Oracle *Figures `json:"oracle,omitempty"`
 }
 
 // Options say how alarms are judged.
@@ -156,13 +160,19 @@ func causes(all []matching) map[campaign.Cause]bool {
 
 // NewReport makes a report of results by the names of their models, the first of
 // which is the one that was asked for.
-func NewReport(names []string, results map[string]Result, traces []*Trace, o Options) *Report {
+func NewReport(names []string, results map[string]Result, runs []*window.Run, o Options) *Report {
 	r := &Report{
 		Schema: Schema, Model: names[0], Result: results[names[0]], HorizonMS: HeadlineMS,
-		ReactionMS: o.ReactionMS, Hours: Hours(traces), ByModel: maps.Clone(results),
+		ReactionMS: o.ReactionMS, ByModel: maps.Clone(results),
 	}
-	for _, t := range traces {
-		r.Data = append(r.Data, t.Run.Name)
+	var told []*Trace
+	for _, run := range runs {
+		r.Data = append(r.Data, run.Name)
+		told = append(told, Oracle(run))
+	}
+	r.Hours = Hours(told)
+	if best, err := Evaluate(told, 1, o); err == nil {
+		r.Oracle = &best.Figures
 	}
 	return r
 }

@@ -54,9 +54,10 @@ func AskAll(ctx context.Context, runs []*window.Run, s *window.Scale, m Model, p
 // DefaultFalseShare is the share of false episodes that a threshold may bring.
 const DefaultFalseShare = 0.1
 
-// Tune chooses the threshold of a model's alarms on the validation runs.
-func Tune(ctx context.Context, d *window.Data, m Model, falseShare float64, o Options) (Point, error) {
-	traces, err := AskAll(ctx, d.Validation, d.Scale, m, nil)
+// Tune chooses the threshold of a model's alarms on the validation runs. progress may
+// be nil.
+func Tune(ctx context.Context, d *window.Data, m Model, falseShare float64, o Options, progress func(float64)) (Point, error) {
+	traces, err := AskAll(ctx, d.Validation, d.Scale, m, progress)
 	if err != nil {
 		return Point{}, err
 	}
