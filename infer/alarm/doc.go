@@ -9,7 +9,6 @@
 //   - Its culprit changes to another service at once when that one is twice as
 //     likely, else when it has been likelier for two ticks in a row. Consecutive
 //     ticks of one culprit are one episode: another culprit begins another.
-//   - An episode is over after five seconds without the onset that it promised, and
-//     if the probability is still high, the next begins. Who always raises the
-//     alarm is wrong every five seconds, not once.
+//   - An episode is over after half a minute, and if the probability is still high,
+//     the next begins. Who always raises the alarm is wrong twice a minute, not once.
 package alarm

@@ -7,11 +7,11 @@ type Options struct {
 }
 
 const (
-	releaseShare = 0.5  // of the threshold: below it, an alarm may end
-	releaseTicks = 3    // after so many ticks
-	switchFactor = 2    // how much likelier another culprit is that takes over at once
-	switchTicks  = 2    // how long one that is just likelier takes
-	renewMS      = 5000 // how long an episode may wait for its onset
+	releaseShare = 0.5    // of the threshold: below it, an alarm may end
+	releaseTicks = 3      // after so many ticks
+	switchFactor = 2      // how much likelier another culprit is that takes over at once
+	switchTicks  = 2      // how long one that is just likelier takes
+	renewMS      = 30_000 // how long an episode may wait for its onset
 )
 
 // Alarm is the state after a tick. The zero value is none.

@@ -63,11 +63,11 @@ func dot(a, b []float32) float32 {
 }
 
 const (
-	logisticEpochs = 12
+	logisticEpochs = 8
 	logisticRate   = 3e-3
 	logisticBatch  = 32
 	logisticDecay  = 1e-4
-	logisticWait   = 3 // epochs without improvement after which it stops
+	logisticWait   = 2 // epochs without improvement after which it stops
 )
 
 // fitLogistic trains by Adam, and keeps the weights that did best on validation.

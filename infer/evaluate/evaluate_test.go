@@ -113,8 +113,8 @@ func TestDetection(t *testing.T) {
 		{name: "during", scripts: []script{{51_000, 51_500, "a"}}},
 		{name: "in the shadow", scripts: []script{{52_900, 52_900, "a"}}},
 		{name: "after the shadow", scripts: []script{{53_000, 53_000, "a"}}, false500: 1},
-		// Ten seconds without an onset are two episodes.
-		{name: "standing for nothing", scripts: []script{{20_000, 29_700, "a"}}, false500: 2},
+		// Forty seconds without an onset are two episodes.
+		{name: "standing for nothing", scripts: []script{{100, 40_000, "a"}}, false500: 2},
 	} {
 		r := evaluate(t, makeRun(t, one(), tt.scripts...), Options{ReactionMS: tt.reaction})
 		var detected [4]int

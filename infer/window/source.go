@@ -19,7 +19,7 @@ type SampleOptions struct {
 	// at each Reset. All others do. Default 0.05.
 	Negatives float64
 	// Disturbed is that share where a fault is there, which users do not feel, or
-	// not yet: rare, and what false alarms are made of. Default 0.5.
+	// not yet: rare, and what false alarms are made of. Default 0.2.
 	Disturbed float64
 	// GuardMS leaves out windows that lie less than this before the horizon of an
 	// onset: what is wrong may show already. Default 2000, none: -1.
@@ -31,7 +31,7 @@ type SampleOptions struct {
 
 const (
 	defaultNegatives = 0.05
-	defaultDisturbed = 0.5
+	defaultDisturbed = 0.2
 	defaultGuardMS   = 2000
 )
 
