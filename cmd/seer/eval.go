@@ -80,6 +80,8 @@ no model.`,
 	flags.StringArrayVar(&f.train.data, "train", nil, "DIR of a campaign to train baselines on; may be repeated")
 	flags.StringArrayVar(&f.train.validation, "validation", nil, "DIR of a campaign to tune baselines on; may be repeated")
 	flags.StringVar(&f.train.queues, "queues", window.SelectAll, "which queues baselines see: "+strings.Join(window.Selections, ", "))
+	flags.IntVar(&f.train.ticks, "window", 10, "how many ticks baselines see")
+	flags.DurationVar(&f.train.horizon, "horizon", 500*time.Millisecond, "how far ahead baselines predict")
 	flags.Float64Var(&f.falseShare, "false-share", evaluate.DefaultFalseShare, "share of a baseline's alarms that may be false, on validation")
 	flags.DurationVar(&f.reaction, "reaction", defaultReaction, "time from an alarm to the end of the action")
 	flags.StringVar(&f.plots, "plot", "", "DIR to draw into: precision and recall, lead, causes, culprits")
@@ -244,7 +246,7 @@ func (e *judging) baselines(ctx context.Context) error {
 	if len(e.f.train.data) == 0 {
 		return e.nominal(ctx, names)
 	}
-	o := window.DataOptions{Layout: window.LayoutOptions{Queues: e.f.train.queues}, Validation: e.f.train.validation}
+	o := e.f.train.options()
 	o.Progress = e.p.step("reading %d campaigns to train on", len(e.f.train.data)+len(e.f.train.validation))
 	d, err := window.OpenData(ctx, e.f.train.data, o)
 	if err != nil {

@@ -94,7 +94,7 @@ func (f *trainFlags) check() error {
 func (f *trainFlags) options() window.DataOptions {
 	spare := f.spare
 	if spare == 0 {
-		spare = -1
+		spare = -1 // 0 means the default there
 	}
 	return window.DataOptions{
 		Layout:     window.LayoutOptions{Queues: f.queues, Ticks: f.ticks, Spare: spare, HorizonMS: f.horizon.Milliseconds()},
