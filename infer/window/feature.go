@@ -36,7 +36,8 @@ func ParseFeature(name string) (Feature, error) {
 	if !found {
 		return f, nil
 	}
-	if f.Stat, ok = tracedb.StatByName(stat); !ok || f.Stat == tracedb.StatMean {
+	// A mean wait is no sum over replicas.
+	if f.Stat, ok = tracedb.StatByName(stat); !ok || f.Stat == tracedb.StatMean || f.Stat == tracedb.StatWait {
 		return f, fmt.Errorf("no statistic %q of queue %q: the model is of another build, train it again", stat, queue)
 	}
 	return f, nil

@@ -33,7 +33,7 @@ func TestFeatures(t *testing.T) {
 	if _, err := Features("memory"); err == nil {
 		t.Error(`Features("memory") found some`)
 	}
-	for _, name := range []string{"", "nothing", "outstanding.mean", "outstanding.", "outstanding.depth.max"} {
+	for _, name := range []string{"", "nothing", "outstanding.mean", "outstanding.", "outstanding.wait_ns", "outstanding.depth.max"} {
 		if f, err := ParseFeature(name); err == nil {
 			t.Errorf("ParseFeature(%q) = %v, want an error", name, f)
 		}
