@@ -144,7 +144,10 @@ func runEval(ctx context.Context, f evalFlags, stdout, stderr io.Writer) error {
 		}
 	}
 	p.end()
-	report := evaluate.NewReport(e.names, e.results, e.runs, o)
+	report, err := evaluate.NewReport(e.names, e.results, e.runs, o)
+	if err != nil {
+		return err
+	}
 	if report.Violations == 0 {
 		fmt.Fprintln(stderr, "eval: no violation happened in what was judged: only false alarms can be told")
 	}

@@ -186,7 +186,11 @@ func TestFigures(t *testing.T) {
 func TestReportContract(t *testing.T) {
 	r := makeRun(t, one(), script{50_000, 50_000, "a"})
 	result := evaluate(t, r, Options{})
-	data, err := json.Marshal(NewReport([]string{"echo"}, map[string]Result{"echo": *result}, []*window.Run{r}, Options{}))
+	report, err := NewReport([]string{"echo"}, map[string]Result{"echo": *result}, []*window.Run{r}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(report)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,5 +330,39 @@ func TestOracle(t *testing.T) {
 	got := counts{result.Detected, result.Episodes, result.FalseAlarms}
 	if want := (counts{1, 2, 1}); got != want || *result.CulpritJoint != 0.5 {
 		t.Errorf("the oracle has %+v and names %v, want %+v and half", got, *result.CulpritJoint, want)
+	}
+}
+
+// TestSee: a's queue shows one violation of a, too late another, and b's a third.
+func TestSee(t *testing.T) {
+	truth := window.Truth{}
+	for i := range int64(3) {
+		at := 20_000 + 20_000*i
+		truth.Violations = append(truth.Violations, window.Violation{OnsetMS: at + 50, EndMS: at + 500, Culprit: 0, Fault: int(i + 1), FaultMS: at - 300})
+	}
+	l := layout()
+	r, err := window.NewRun("test", l, truth, 1000, func(tick int, values []float32, valid []bool) {
+		end := (tick + 1) * 100
+		valid[0], valid[1] = true, true
+		values[0], values[1] = 3, float32(tick%5)
+		switch end {
+		case 19_900:
+			values[0] = 4
+		case 39_500, 40_100: // before the fault, after the onset
+			values[0] = 9
+		case 60_000:
+			values[1] = 5
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := See([]*window.Run{r}, Options{ReactionMS: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Violations != 3 || got.Anywhere != 2 || got.Culprit != 1 || *got.Share != Share(2./3) {
+		t.Errorf("See = %+v, want two of three anywhere, one at the culprit", *got)
 	}
 }

@@ -56,6 +56,8 @@ type Report struct {
 
 	// Oracle is how good an observer would be who is told of every fault.
 	Oracle *Figures `json:"oracle,omitempty"`
+	// Visible is of how many violations queues showed anything in time.
+	Visible *Visible `json:"visible,omitempty"`
 }
 
 // Options say how alarms are judged.
@@ -160,7 +162,7 @@ func causes(all []matching) map[campaign.Cause]bool {
 
 // NewReport makes a report of results by the names of their models, the first of
 // which is the one that was asked for.
-func NewReport(names []string, results map[string]Result, runs []*window.Run, o Options) *Report {
+func NewReport(names []string, results map[string]Result, runs []*window.Run, o Options) (*Report, error) {
 	r := &Report{
 		Schema: Schema, Model: names[0], Result: results[names[0]], HorizonMS: HeadlineMS,
 		ReactionMS: o.ReactionMS, ByModel: maps.Clone(results),
@@ -171,8 +173,11 @@ func NewReport(names []string, results map[string]Result, runs []*window.Run, o 
 		told = append(told, Oracle(run))
 	}
 	r.Hours = Hours(told)
-	if best, err := Evaluate(told, 1, o); err == nil {
-		r.Oracle = &best.Figures
+	best, err := Evaluate(told, 1, o)
+	if err != nil {
+		return nil, err
 	}
-	return r
+	r.Oracle = &best.Figures
+	r.Visible, err = See(runs, o)
+	return r, err
 }

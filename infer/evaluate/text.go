@@ -16,6 +16,10 @@ func (r *Report) WriteText(out io.Writer, models []string) error {
 	if r.Oracle != nil && r.Oracle.Detection != nil {
 		fmt.Fprintf(out, "Who is told of every fault detects %s, with %s of the alarms false.\n", percent(r.Oracle.Detection), percent(r.Oracle.FalseAlarmShare))
 	}
+	if r.Visible != nil && r.Visible.Share != nil {
+		fmt.Fprintf(out, "Before %s any queue was longer than ever in quiet, before %d one of the culprit's.\n",
+			parts(r.Visible.Share, r.Visible.Anywhere, r.Visible.Violations), r.Visible.Culprit)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	head := func(first string) {
 		fmt.Fprintf(w, "\n%s\tDETECTED\t95 %%\tCULPRIT\tJOINT\tFALSE\tPER HOUR\tLEAD\n", first)

@@ -123,6 +123,24 @@ func (r *Run) Example(s *Scale, tick int, x, mask []float32, b *Buffer) error {
 	return nil
 }
 
+// Scan calls fn for every tick of the run, in order, with the logarithm of 1 plus each
+// cell, [queue][service], below 0 where not measured. fn keeps nothing of cells.
+func (r *Run) Scan(fn func(tick int, cells []float32)) error {
+	cells := make([]float32, r.rows.cells)
+	return r.rows.scan(func(tick int, row []uint16) {
+		if tick < r.first || tick >= r.last {
+			return
+		}
+		for i, v := range row {
+			cells[i] = -1
+			if v != unmeasured {
+				cells[i] = decode(v)
+			}
+		}
+		fn(tick, cells)
+	})
+}
+
 // Buffer is memory that Example uses again.
 type Buffer struct {
 	cells []uint16
