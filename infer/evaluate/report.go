@@ -39,8 +39,8 @@ type Result struct {
 	// "" where no alarm came in time.
 	Confusion map[string]map[string]int `json:"confusion"`
 
-	LeadsMS []int64 `json:"-"` // of all detected violations, at the longest horizon', ascending
-	Curve   []Point `json:"-"`
+	LeadsMS []int64 `json:"-"`               // of all detected violations, at the longest horizon', ascending
+	Curve   []Point `json:"curve,omitempty"` // what other thresholds would give, from the highest
 }
 
 // Report is what `seer eval -j` prints: the first model's result, and everybody's.

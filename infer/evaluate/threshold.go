@@ -9,12 +9,12 @@ import (
 
 // Point is how good alarms are at a threshold.
 type Point struct {
-	Threshold float32
-	Detection float64
+	Threshold float32 `json:"threshold"`
+	Detection float64 `json:"detection"`
 	// FalseShare is the share of false episodes, 0 without episodes.
-	FalseShare float64
-	PerHour    float64 // false alarms
-	Joint      float64 // detected with the culprit, of all whose culprit is known
+	FalseShare float64 `json:"false_alarm_share"`
+	PerHour    float64 `json:"false_alarms_per_hour"`
+	Joint      float64 `json:"culprit_joint"` // detected with the culprit, of all whose culprit is known
 }
 
 // Precision is the share of episodes that were right.
