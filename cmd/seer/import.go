@@ -18,6 +18,7 @@ import (
 	"seer/collector/tracedb"
 	"seer/collector/tracedb/embedded"
 	"seer/infer/campaign"
+	"seer/infer/window"
 )
 
 // importFlags are the flags of seer import.
@@ -43,8 +44,9 @@ twice count once; what cannot be used is left out, and counted.
 Depths are those of the requests that were sampled. Where nobody holds a request
 for ten seconds nothing is written, since nothing may have been traced.
 
-A CAMPAIGN is a directory that seersim or seerbed wrote: its samples are copied, to
-the time at which it was recorded, less at most ten seconds.`,
+A CAMPAIGN is a directory that seersim or seerbed wrote: its samples, faults and
+violations are copied, to the time at which it was recorded, less at most ten
+seconds.`,
 		Example: `  seer import --db traced traces.json
   jaeger-export | seer import --db traced --tick 50ms -
   seer export --db traced --out queues.csv`,
@@ -122,8 +124,9 @@ func runImport(ctx context.Context, f importFlags, names []string, stdin io.Read
 	}
 	defer db.Close()
 	for _, dir := range campaigns {
+		shift := dir.Manifest.Start.Sub(time.Unix(0, 0)).Truncate(tracedb.ChunkLength)
 		chunks, err := tracedb.Copy(ctx, db, dir, tracedb.Mapping{
-			Shift: dir.Manifest.Start.Sub(time.Unix(0, 0)).Truncate(tracedb.ChunkLength),
+			Shift: shift,
 			Container: func(c container.Container) container.Container {
 				c.ID = container.NamedID(c.Name)
 				return c
@@ -131,6 +134,9 @@ func runImport(ctx context.Context, f importFlags, names []string, stdin io.Read
 			Progress: func(at time.Time) { tell("%s: %s", dir.Path, at.UTC().Format(time.RFC3339)) },
 		})
 		if err != nil {
+			return fmt.Errorf("%s: %w", dir.Path, err)
+		}
+		if err := window.StoreTruth(ctx, db, dir, time.Unix(0, 0).Add(shift)); err != nil {
 			return fmt.Errorf("%s: %w", dir.Path, err)
 		}
 		tell("")

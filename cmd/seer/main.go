@@ -49,7 +49,7 @@ Without a subcommand it traces this host and shows it in the terminal, as
 	}
 	addRun(root)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newRunCommand(), newTopCommand(), newInspectCommand(localHooks()), newLabelCommand(), newDoctorCommand(), newImportCommand(), newExportCommand(), newManCommand())
+	root.AddCommand(newRunCommand(), newTopCommand(), newInspectCommand(localHooks()), newLabelCommand(), newDoctorCommand(), newTrainCommand(), newEvalCommand(), newImportCommand(), newExportCommand(), newManCommand())
 	return root
 }
 
