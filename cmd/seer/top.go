@@ -20,10 +20,12 @@ func newTopCommand() *cobra.Command {
 terminal: what waits where, how it developed, and which queue is contended.
 
 It shows what the running Seer measures. When none runs, and as root, it
-measures by itself until it ends. Press ? for the keys and the columns.`,
+measures by itself until it ends. Press ? for the keys and the columns, e for
+who calls whom: the application as a tree from its entry services down.`,
 		Example: `  seer top
   seer top --group service --sort runq
-  seer top --once --filter shop`,
+  seer top --once --filter shop
+  seer top --once --graph`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if path := os.Getenv("SEER_SOCKET"); path != "" && !cmd.Flags().Changed("socket") {
@@ -36,6 +38,7 @@ measures by itself until it ends. Press ? for the keys and the columns.`,
 	f.StringVar(&opts.Socket, "socket", opts.Socket, "control socket of the running seer (SEER_SOCKET)")
 	f.DurationVarP(&opts.Interval, "interval", "d", opts.Interval, "what the numbers cover, 250ms to 1m")
 	f.BoolVar(&opts.Once, "once", false, "print one interval as text and exit")
+	f.BoolVar(&opts.Graph, "graph", false, "begin with who calls whom, or print that with --once")
 	f.StringVar(&opts.Group, "group", opts.Group, "container or service")
 	f.StringVar(&opts.Sort, "sort", opts.Sort, "column to sort by")
 	f.StringVar(&opts.Filter, "filter", "", "show only names with these words")

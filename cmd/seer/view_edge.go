@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -28,7 +29,7 @@ func writeEdges(w io.Writer, doc *api.Document) error {
 	if err := t.writeTo(w); err != nil {
 		return err
 	}
-	for _, cycle := range graph.Sort(serviceEdges(rows)).Cycles {
+	for _, cycle := range graph.Sort(api.ServiceEdges(rows)).Cycles {
 		fmt.Fprintf(w, "these services call each other in a circle: %s\n", strings.Join(cycle, ", "))
 	}
 	return nil
@@ -40,28 +41,7 @@ func drawEdges(w io.Writer, format string, doc *api.Document) error {
 	if err != nil {
 		return err
 	}
-	return graph.Draw(w, format, serviceEdges(rows))
+	return graph.Draw(w, format, api.ServiceEdges(rows))
 }
 
-func serviceEdges(rows []api.EdgeRow) []graph.Edge {
-	edges := make([]graph.Edge, len(rows))
-	for i := range rows {
-		r := &rows[i]
-		edges[i] = graph.Edge{
-			Client: orGone(r.ClientService), Server: orGone(r.ServerService), Protocol: r.Protocol, Port: r.Port,
-			Connections: r.Connections, Waiting: r.Waiting, Requests: r.Requests,
-			PerSecond: r.PerSecond, Outstanding: r.Outstanding,
-		}
-		if r.ClientService == graph.External {
-			edges[i].Client = graph.Clients
-		}
-	}
-	return edges
-}
-
-func orGone(name string) string {
-	if name == "" {
-		return "(gone)"
-	}
-	return name
-}
+func orGone(name string) string { return cmp.Or(name, api.Gone) }

@@ -29,6 +29,7 @@ type Edge struct {
 	Requests       uint64 // answered
 	PerSecond      float64
 	Outstanding    float64 // mean
+	Errors         uint64  // attempts that nobody accepted, and answers that never came
 }
 
 // Order is the order of the services of an application.
@@ -109,6 +110,7 @@ func Merge(edges []Edge) []Edge {
 		sum.Requests += e.Requests
 		sum.PerSecond += e.PerSecond
 		sum.Outstanding += e.Outstanding
+		sum.Errors += e.Errors
 	}
 	merged := make([]Edge, 0, len(sums))
 	for _, sum := range sums {

@@ -91,14 +91,14 @@ func TestSortRandom(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	got := Merge([]Edge{
-		{Client: "web", Server: "db", Protocol: "tcp", Port: 5432, Connections: 2, Waiting: 1, Requests: 10},
+		{Client: "web", Server: "db", Protocol: "tcp", Port: 5432, Connections: 2, Waiting: 1, Requests: 10, Errors: 2},
 		{Client: "web", Server: "cache", Protocol: "tcp", Port: 11211, Connections: 1},
-		{Client: "web", Server: "db", Protocol: "tcp", Port: 5432, Connections: 3, Waiting: 2, Requests: 5},
+		{Client: "web", Server: "db", Protocol: "tcp", Port: 5432, Connections: 3, Waiting: 2, Requests: 5, Errors: 1},
 		{Client: "web", Server: "db", Protocol: "tcp", Port: 5433, Connections: 1},
 	})
 	want := []Edge{
 		{Client: "web", Server: "cache", Protocol: "tcp", Port: 11211, Connections: 1},
-		{Client: "web", Server: "db", Protocol: "tcp", Port: 5432, Connections: 5, Waiting: 3, Requests: 15},
+		{Client: "web", Server: "db", Protocol: "tcp", Port: 5432, Connections: 5, Waiting: 3, Requests: 15, Errors: 3},
 		{Client: "web", Server: "db", Protocol: "tcp", Port: 5433, Connections: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

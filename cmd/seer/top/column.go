@@ -80,14 +80,8 @@ func buildColumns() []column {
 			},
 			value: rate(collector.QueueOutstanding)},
 		{title: "LAT", key: 'L', width: 6, priority: 3, queue: none,
-			help: "mean time from request to answer inside the service",
-			text: func(t *track) string {
-				s := &t.stats[collector.QueueOutstanding]
-				if !s.valid || s.wait == 0 {
-					return "-"
-				}
-				return span(s.wait)
-			},
+			help:  "mean time from request to answer inside the service",
+			text:  servedText,
 			value: wait},
 	}
 	for _, q := range queueColumns {

@@ -32,6 +32,8 @@ func (m *model) draw(g *grid, now time.Time) {
 		g.text(1, y+1, "waiting for the first tick", faceDim)
 	case m.page == pageDetail:
 		m.drawDetail(g, y, bottom)
+	case m.page == pageCalls:
+		m.drawCalls(g, y, bottom)
 	default:
 		m.drawTable(g, y, bottom)
 	}
@@ -130,8 +132,9 @@ func (m *model) notice(now time.Time) (string, bool) {
 type hint struct{ key, does string }
 
 var (
-	tableHints  = []hint{{"?", "help"}, {"/", "filter"}, {"<>", "sort"}, {"r", "reverse"}, {"g", "group"}, {"enter", "detail"}, {"space", "pause"}, {"q", "quit"}, {"t", "trend"}}
-	detailHints = []hint{{"esc", "back"}, {"\u2191\u2193", "scroll"}, {"n p", "next, previous"}, {"space", "pause"}, {"?", "help"}, {"q", "quit"}}
+	tableHints  = []hint{{"?", "help"}, {"/", "filter"}, {"<>", "sort"}, {"r", "reverse"}, {"g", "group"}, {"e", "calls"}, {"enter", "detail"}, {"space", "pause"}, {"q", "quit"}, {"t", "trend"}}
+	detailHints = []hint{{"esc", "back"}, {"\u2191\u2193", "scroll"}, {"n p", "next, previous"}, {"e", "calls"}, {"space", "pause"}, {"?", "help"}, {"q", "quit"}}
+	callHints   = []hint{{"esc", "back"}, {"/", "filter"}, {"enter", "detail"}, {"space", "pause"}, {"?", "help"}, {"q", "quit"}}
 	helpHints   = []hint{{"esc", "back"}, {"\u2191\u2193", "scroll"}, {"q", "quit"}}
 )
 
@@ -141,7 +144,11 @@ func (m *model) drawStatus(g *grid, y int, now time.Time) {
 	if m.editing {
 		x := g.text(0, y, "filter: "+m.filter, faceBold)
 		g.put(x, y, '_', faceBold)
-		x = g.text(x+2, y, fmt.Sprintf("%d shown", len(m.lines)), faceDim)
+		shown := len(m.lines)
+		if m.page == pageCalls {
+			shown = len(m.calls.lines)
+		}
+		x = g.text(x+2, y, fmt.Sprintf("%d shown", shown), faceDim)
 		if help := "enter keep  esc clear"; x+2+len(help) <= g.w {
 			g.text(x+2, y, help, faceDim)
 		}
@@ -158,13 +165,18 @@ func (m *model) drawStatus(g *grid, y int, now time.Time) {
 		hints = detailHints
 	case pageHelp:
 		hints = helpHints
+	case pageCalls:
+		hints = callHints
 	}
 	position := ""
-	if m.page == pageTable {
+	switch m.page {
+	case pageTable:
 		position = fmt.Sprintf("%d of %d by %s", min(m.cursor()+1, len(m.lines)), len(m.lines), tableColumns[m.sort].title)
-		if m.filter != "" {
-			position = fmt.Sprintf("filter %q, %s", m.filter, position)
-		}
+	case pageCalls:
+		position = fmt.Sprintf("%d of %d", min(m.calls.cursor()+1, len(m.calls.lines)), len(m.calls.lines))
+	}
+	if position != "" && m.filter != "" {
+		position = fmt.Sprintf("filter %q, %s", m.filter, position)
 	}
 	for _, h := range hints {
 		k := h.key

@@ -12,7 +12,7 @@ import (
 )
 
 // drawDetail writes one container or service: its names, a line for each
-// queue, then its sockets. All of it scrolls as one; sockets are formatted
+// queue, who calls it and whom it calls, then its sockets. All of it scrolls as one; sockets are formatted
 // only where they are visible.
 func (m *model) drawDetail(g *grid, y, bottom int) {
 	t := m.find(m.detail)
@@ -22,7 +22,7 @@ func (m *model) drawDetail(g *grid, y, bottom int) {
 	}
 	m.body = max(0, bottom-y)
 	names := m.names(t, g.w-2, max(1, min(m.body/8, maxNameLines)))
-	total := len(names) + 1 + collector.NumQueues + 1 + 1 + max(1, len(m.sockets))
+	total := len(names) + 1 + collector.NumQueues + 2 + max(1, len(m.peers)) + 2 + max(1, len(m.sockets))
 	m.offset = max(0, min(m.offset, total-m.body))
 	for i := m.offset; i < min(total, m.offset+m.body); i++ {
 		m.drawDetailLine(g, y, i, t, names)
@@ -47,14 +47,31 @@ func (m *model) drawDetailLine(g *grid, y, i int, t *track, names []string) {
 		if g.w >= queueLineWidth+minTrend {
 			g.text(queueLineWidth+1, y, "TREND", faceHead)
 		}
+		return
 	case i <= collector.NumQueues:
 		m.drawQueue(g, y, t, collector.Queue(i-1))
-	case i == collector.NumQueues+1:
-	case i == collector.NumQueues+2:
+		return
+	}
+	i -= collector.NumQueues + 2 // a blank line
+	switch peers := max(1, len(m.peers)); {
+	case i < 0:
+		return
+	case i == 0:
+		m.drawPeerHead(g, y)
+		return
+	case i <= peers:
+		m.drawPeer(g, y, i-1)
+		return
+	default:
+		i -= peers + 2
+	}
+	switch {
+	case i < 0:
+	case i == 0:
 		g.fill(y, faceHead)
 		g.text(0, y, socketLine(g.w, "SOCKET", "STATE", "LOCAL", "REMOTE", "RECVQ", "SENDQ", "REQS", "OWES"), faceHead)
 	default:
-		m.drawSocket(g, y, i-collector.NumQueues-3)
+		m.drawSocket(g, y, i-1)
 	}
 }
 

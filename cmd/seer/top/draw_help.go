@@ -21,7 +21,8 @@ func helpText(interval string) []string {
 		"          most contended container",
 		"",
 		"  up down k j pgup pgdn home end    move",
-		"  enter right     detail: all queues, sockets     esc left   back",
+		"  enter right     detail: all queues, calls, sockets",
+		"  e               who calls whom                  esc left   back",
 		"  /               filter by name, service, pod, namespace, image, unit, path:",
 		"                  several words must all match, !word must not; esc clears",
 		"  < >             sort by the column to the left, right",
@@ -41,11 +42,32 @@ func helpText(interval string) []string {
 		}
 		lines = append(lines, fmt.Sprintf("  %c  %-6s %s", c.key, c.title, help))
 	}
+	lines = append(lines, callsHelp...)
 	lines = append(lines, "", "  Queues:")
 	for _, q := range collector.Queues {
 		lines = append(lines, "  "+q.Name, "      "+q.Help)
 	}
 	return lines
+}
+
+// callsHelp explains the page of calls.
+var callsHelp = []string{
+	"",
+	"  Who calls whom (e): each service is below those that call it, with the",
+	"  numbers of these calls. They cover two seconds, or more on a busy host:",
+	"  PORT   that is called, 12* many ports; CONNS open; REQ/s requests answered",
+	"  WAIT   requests that the callers wait for, mean",
+	"  LAT    mean time from request to answer, as the callers see it",
+	"  SERVD  the same as the service sees it, of all that call it: what LAT has",
+	"         more is spent on the way and in the service's accept backlog",
+	"  ERRS   attempts nobody accepted, answers that never came, since Seer",
+	"         started; !12 rises",
+	"  HOT    the most contended queue of the service itself",
+	"  !name  that service is contended: see !12",
+	"  (*)    what it calls itself is shown on another line",
+	"  (cycle) and red: services that call each other in a circle, and can wait",
+	"         for each other forever",
+	"  Dashed and dim: clients and servers that are not on this host.",
 }
 
 func (m *model) drawHelp(g *grid, y, bottom int) {

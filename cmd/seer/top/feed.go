@@ -18,6 +18,8 @@ type Feed interface {
 	Frames(ctx context.Context, every time.Duration) iter.Seq2[*Frame, error]
 	// Sockets lists the sockets that sel selects.
 	Sockets(ctx context.Context, sel api.Selector) ([]api.SocketRow, error)
+	// Edges lists who calls whom, of whom sel selects either.
+	Edges(ctx context.Context, sel api.Selector) ([]api.EdgeRow, error)
 	Close() error
 }
 
@@ -78,13 +80,21 @@ func (c *clientFeed) Frames(ctx context.Context, every time.Duration) iter.Seq2[
 }
 
 func (c *clientFeed) Sockets(ctx context.Context, sel api.Selector) ([]api.SocketRow, error) {
-	doc, err := c.client.Get(ctx, "socket", sel)
+	return rowsOf[api.SocketRow](ctx, c.client, "socket", sel)
+}
+
+func (c *clientFeed) Edges(ctx context.Context, sel api.Selector) ([]api.EdgeRow, error) {
+	return rowsOf[api.EdgeRow](ctx, c.client, "edge", sel)
+}
+
+func rowsOf[T any](ctx context.Context, client *api.Client, object string, sel api.Selector) ([]T, error) {
+	doc, err := client.Get(ctx, object, sel)
 	if err != nil {
 		return nil, err
 	}
-	var rows []api.SocketRow
+	var rows []T
 	if err := json.Unmarshal(doc.Rows, &rows); err != nil {
-		return nil, fmt.Errorf("read sockets: %w", err)
+		return nil, fmt.Errorf("read %ss: %w", object, err)
 	}
 	return rows, nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"seer/collector/api"
 )
 
 // How long to wait before asking again for a Seer that went away: doubled
@@ -93,13 +91,12 @@ func (f *follower) set(feed Feed) {
 	f.mu.Unlock()
 }
 
-// sockets asks the present feed.
-func (f *follower) sockets(ctx context.Context, sel api.Selector) ([]api.SocketRow, error) {
+// present returns the feed that is connected.
+func (f *follower) present() (Feed, error) {
 	f.mu.Lock()
-	feed := f.feed
-	f.mu.Unlock()
-	if feed == nil {
+	defer f.mu.Unlock()
+	if f.feed == nil {
 		return nil, errors.New("not connected to seer")
 	}
-	return feed.Sockets(ctx, sel)
+	return f.feed, nil
 }

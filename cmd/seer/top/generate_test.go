@@ -117,6 +117,7 @@ type testFeed struct {
 	err       error         // what it breaks with
 	closed    chan struct{}
 	sockets   []api.SocketRow
+	edges     []api.EdgeRow
 }
 
 func (f *testFeed) Frames(ctx context.Context, _ time.Duration) iter.Seq2[*Frame, error] {
@@ -145,6 +146,10 @@ func (f *testFeed) Sockets(context.Context, api.Selector) ([]api.SocketRow, erro
 	return append([]api.SocketRow(nil), f.sockets...), nil
 }
 
+func (f *testFeed) Edges(context.Context, api.Selector) ([]api.EdgeRow, error) {
+	return append([]api.EdgeRow(nil), f.edges...), nil
+}
+
 func (f *testFeed) Close() error {
 	if f.closed != nil {
 		close(f.closed)
@@ -165,5 +170,44 @@ func testSockets() []api.SocketRow {
 	for i := range 30 {
 		rows = append(rows, api.SocketRow{Role: "server", State: "CLOSE-WAIT", Local: "10.244.1.17:8080", Remote: fmt.Sprintf("10.244.3.1:%d", 40000+i)})
 	}
+	return rows
+}
+
+// testEdges are the calls of the generated host: through frontend to three replicas
+// of redis, a circle between compose-post and user-timeline, an agent that calls
+// everybody, and peers outside.
+func testEdges() []api.EdgeRow {
+	var rows []api.EdgeRow
+	add := func(client, server string, port uint16, connections int, perSecond float64, latency time.Duration, failed uint64) {
+		end := func(name string) (service string, cgroup uint64) {
+			g := newGenerator(40, epoch)
+			for _, c := range g.containers {
+				if c.Name == name {
+					return c.Service, c.ID.CgroupID()
+				}
+			}
+			return name, 0
+		}
+		row := api.EdgeRow{Client: client, Server: server, Protocol: "tcp", Port: port, Connections: connections, OverMS: 2000, PerSecond: perSecond, Failed: failed}
+		row.ClientService, row.ClientCgroupID = end(client)
+		row.ServerService, row.ServerCgroupID = end(server)
+		row.Outstanding = perSecond * latency.Seconds()
+		rows = append(rows, row)
+	}
+	add("external", "frontend-0", 443, 120, 830, 48*time.Millisecond, 0)
+	add("external", "frontend-1", 443, 12, 83, 48*time.Millisecond, 1)
+	add("frontend-0", "compose-post-0", 8080, 16, 420, 38*time.Millisecond, 17)
+	add("frontend-0", "user-timeline-1", 8081, 8, 410, 15*time.Millisecond, 0)
+	add("frontend-0", "redis-0", 6379, 4, 12000, 210*time.Microsecond, 0)
+	add("compose-post-0", "user-timeline-0", 8081, 4, 100, 12*time.Millisecond, 0)
+	add("user-timeline-0", "compose-post-1", 8080, 4, 50, 9*time.Millisecond, 0)
+	add("user-timeline-1", "redis-1", 6379, 4, 4100, 400*time.Microsecond, 0)
+	add("redis-1", "redis-0", 6379, 1, 0, 0, 0)
+	add("compose-post-1", "external", 5432, 3, 22, 3*time.Millisecond, 0)
+	for _, probed := range []string{"frontend-0", "compose-post-0", "user-timeline-0", "redis-0"} {
+		add("unit013.service", probed, 9100, 1, 0.5, time.Millisecond, 0)
+	}
+	add("unit014.service", "external", 443, 1, 0, 0, 0)
+	add("external", "unit015.service", 22, 1, 0, 0, 0)
 	return rows
 }

@@ -16,6 +16,7 @@ const (
 	faceSort       // the heading sorted by
 	faceWarn       // contention worth a look
 	faceCrit       // trouble
+	faceFault      // a fault of the design: services that call each other in a circle
 	faceTrend
 	faceKey    // a key in the status bar
 	faceNotice // a state that must be seen: paused, disconnected

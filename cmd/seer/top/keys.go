@@ -46,6 +46,8 @@ func (m *model) press(k tcell.Key, r rune) command {
 	switch m.page {
 	case pageTable:
 		m.pressTable(k, r)
+	case pageCalls:
+		m.pressCalls(k, r)
 	default:
 		m.pressScrolled(k, r)
 	}
@@ -79,7 +81,7 @@ func (m *model) edit(k tcell.Key, r rune) {
 	case tcell.KeyRune:
 		m.filter += clean(string(r))
 	}
-	m.arrange()
+	m.filtered()
 }
 
 func (m *model) pressTable(k tcell.Key, r rune) {
@@ -98,11 +100,12 @@ func (m *model) pressTable(k tcell.Key, r rune) {
 		m.move(len(m.lines))
 	case tcell.KeyEnter, tcell.KeyRight:
 		if len(m.lines) > 0 {
-			m.open(m.lines[m.cursor()].key)
+			m.selected = m.lines[m.cursor()].key
+			m.open(m.selected)
 		}
 	case tcell.KeyEscape:
 		m.filter = ""
-		m.arrange()
+		m.filtered()
 	case tcell.KeyRune:
 		m.pressTableRune(r)
 	}
@@ -129,6 +132,11 @@ func (m *model) pressTableRune(r rune) {
 		m.group = 1 - m.group
 		m.selected, m.scroll = key{}, 0
 		m.arrange()
+	case 'e':
+		m.showCalls("")
+		if len(m.lines) > 0 && m.selected != (key{}) {
+			m.showCalls(m.lines[m.cursor()].serviceKey())
+		}
 	case 't':
 		m.trend = (m.trend + 1) % collector.Queue(collector.NumQueues)
 	default:
@@ -142,9 +150,54 @@ func (m *model) pressTableRune(r rune) {
 
 // open shows the detail page of one line.
 func (m *model) open(k key) {
-	m.selected, m.detail = k, k
+	if m.page != pageDetail {
+		m.from = m.page
+	}
+	m.detail = k
 	m.page, m.offset = pageDetail, 0
 	m.sockets, m.socketsErr = nil, nil
+	m.peers, m.peersErr = nil, nil
+}
+
+// pressCalls handles keys on the page of calls.
+func (m *model) pressCalls(k tcell.Key, r rune) {
+	p := &m.calls
+	switch k {
+	case tcell.KeyUp:
+		p.move(-1)
+	case tcell.KeyDown:
+		p.move(1)
+	case tcell.KeyPgUp, tcell.KeyCtrlB:
+		p.move(-max(1, m.body))
+	case tcell.KeyPgDn, tcell.KeyCtrlF:
+		p.move(max(1, m.body))
+	case tcell.KeyHome:
+		p.selected, p.scroll = callKey{}, 0
+	case tcell.KeyEnd:
+		p.move(len(p.lines))
+	case tcell.KeyEnter, tcell.KeyRight:
+		m.openCall()
+	case tcell.KeyEscape:
+		if m.filter == "" {
+			m.page = pageTable
+			return
+		}
+		m.filter = ""
+		m.filtered()
+	case tcell.KeyLeft, tcell.KeyBackspace, tcell.KeyBackspace2:
+		m.page = pageTable
+	case tcell.KeyRune:
+		switch r {
+		case 'k':
+			p.move(-1)
+		case 'j':
+			p.move(1)
+		case '/':
+			m.editing = true
+		case 'e':
+			m.page = pageTable
+		}
+	}
 }
 
 // pressScrolled handles keys on the detail and help pages.
@@ -171,11 +224,24 @@ func (m *model) pressScrolled(k tcell.Key, r rune) {
 		case 'j':
 			m.offset++
 		case 'n', 'p':
-			if m.page == pageDetail && len(m.lines) > 0 {
-				m.move(map[rune]int{'n': 1, 'p': -1}[r])
-				m.open(m.selected)
+			m.next(map[rune]int{'n': 1, 'p': -1}[r])
+		case 'e':
+			if t := m.find(m.detail); m.page == pageDetail && t != nil {
+				m.showCalls(t.serviceKey())
 			}
 		}
+	}
+}
+
+// next shows the detail page of the next line, or of the one before.
+func (m *model) next(step int) {
+	switch {
+	case m.page != pageDetail:
+	case m.from == pageCalls:
+		m.nextCall(step)
+	case len(m.lines) > 0:
+		m.move(step)
+		m.open(m.selected)
 	}
 }
 
@@ -184,5 +250,5 @@ func (m *model) leave() {
 		m.page, m.offset = m.back, 0
 		return
 	}
-	m.page = pageTable
+	m.page = m.from
 }

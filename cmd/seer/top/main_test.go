@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func showDemo(containers int) error {
 	LocalFeed = func(context.Context) (Feed, error) {
 		g := newGenerator(containers, time.Now())
-		return &testFeed{generator: g, pace: g.tick, sockets: testSockets()}, nil
+		return &testFeed{generator: g, pace: g.tick, sockets: testSockets(), edges: testEdges()}, nil
 	}
 	opts := DefaultOptions()
 	opts.Socket = "/nonexistent"

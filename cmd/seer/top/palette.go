@@ -23,6 +23,7 @@ func newPalette() palette {
 		faceSort:   base.Underline(true).Bold(true),
 		faceWarn:   base.Bold(true),
 		faceCrit:   base.Bold(true).Reverse(true),
+		faceFault:  base.Bold(true),
 		faceTrend:  base,
 		faceKey:    base.Bold(true),
 		faceNotice: base.Bold(true).Reverse(true),
@@ -32,6 +33,7 @@ func newPalette() palette {
 	}
 	p[faceWarn] = p[faceWarn].Foreground(tcell.ColorOlive) // ANSI 3
 	p[faceCrit] = p[faceCrit].Foreground(tcell.ColorMaroon)
+	p[faceFault] = p[faceFault].Foreground(tcell.ColorMaroon)
 	p[faceTrend] = p[faceTrend].Foreground(tcell.ColorTeal)
 	p[faceKey] = p[faceKey].Foreground(tcell.ColorTeal)
 	p[faceSort] = p[faceSort].Foreground(tcell.ColorTeal)

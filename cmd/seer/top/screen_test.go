@@ -112,6 +112,8 @@ func TestScreens(t *testing.T) {
 		{"help", "?"},
 		{"filter", "/redis !redis-1"},
 		{"paused", " "},
+		{"calls", "e"},
+		{"calls-filter", "e/redis"},
 	}
 	sizes := []struct{ w, h int }{{80, 24}, {120, 40}, {40, 10}}
 	for _, page := range pages {
@@ -122,12 +124,17 @@ func TestScreens(t *testing.T) {
 				for _, r := range page.keys {
 					pressRune(m, r)
 				}
-				if m.page == pageDetail {
-					m.setSockets(testSockets(), nil)
-				}
+				answerPage(m)
 				golden(t, name, simulate(t, m, size.w, size.h, now))
 			})
 		}
+	}
+}
+
+// answerPage gives the page that is open what it would ask for.
+func answerPage(m *model) {
+	if q, wanted := m.question(); wanted {
+		m.answered(&answer{to: q, sockets: testSockets(), edges: testEdges()})
 	}
 }
 
@@ -162,10 +169,10 @@ func TestEverySize(t *testing.T) {
 	m, now := played(t, 40, 25)
 	m.link.err = os.ErrClosed
 	var g grid
-	for _, page := range []page{pageTable, pageDetail, pageHelp} {
+	for _, page := range []page{pageTable, pageDetail, pageHelp, pageCalls} {
 		m.page = page
 		m.detail = m.lines[0].key
-		m.setSockets(testSockets(), nil)
+		answerPage(m)
 		for w := range 90 {
 			for h := range 30 {
 				for _, m.editing = range []bool{false, true} {

@@ -23,9 +23,15 @@ type knownHost struct{}
 func (knownHost) Probes() []collector.Probe {
 	return []collector.Probe{{Name: "block", State: collector.ProbeFailed, Reason: "no such tracepoint", Queues: []collector.Queue{collector.QueueBlockIO}}}
 }
-func (knownHost) Cost() collector.Cost        { return collector.Cost{BudgetShare: 0.005, UsedShare: 0.001} }
-func (knownHost) Losses() []collector.Loss    { return nil }
-func (knownHost) Graph() []collector.LiveEdge { return nil }
+func (knownHost) Cost() collector.Cost     { return collector.Cost{BudgetShare: 0.005, UsedShare: 0.001} }
+func (knownHost) Losses() []collector.Loss { return nil }
+func (knownHost) Graph() []collector.LiveEdge {
+	edge := func(client, server container.ID, port uint16, perSecond, outstanding float64) collector.LiveEdge {
+		key := collector.EdgeKey{Client: client, Server: server, Port: port}
+		return collector.LiveEdge{Edge: collector.Edge{EdgeKey: key, Connections: 3}, Over: time.Second, PerSecond: perSecond, Outstanding: outstanding}
+	}
+	return []collector.LiveEdge{edge(0, 11, 80, 50, 2), edge(11, 12, 5432, 100, 0.5)}
+}
 func (knownHost) Sockets(_ context.Context, dst []collector.Socket) ([]collector.Socket, error) {
 	return append(dst,
 		collector.Socket{Container: 11, Role: collector.RoleListener, State: "LISTEN", AcceptBacklog: 23},
@@ -116,6 +122,36 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestOnceGraph prints who calls whom, as the server says through its socket.
+func TestOnceGraph(t *testing.T) {
+	feed, err := NewLocalFeed(serve(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	opts := DefaultOptions()
+	opts.Interval, opts.Graph = minInterval, true
+	m, err := opts.model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := once(t.Context(), m, feed, opts.every(), 80, &out); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		" 2 services, 2 calls",
+		"SERVICE                 PORT CONNS REQ/s  WAIT   LAT SERVD  ERRS HOT",
+		"external clients",
+		"└╌shop-web                80     3    50   2.0  40ms     -     0",
+		"  └─shop-db             5432     3   100   0.5 5.0ms     -     0",
+		"",
+	}
+	if diff := cmp.Diff(want, strings.Split(out.String(), "\n")[headLines:]); diff != "" {
+		t.Errorf("graph (-want +got):\n%s", diff)
+	}
+}
+
 // What Seer gave up is said in full below the table of --once, within its width.
 func TestOnceGaveUp(t *testing.T) {
 	gaveUp := []string{"exact request counts", "passes", "visits to quiet sockets", "visits to every socket"}
@@ -178,9 +214,11 @@ func TestSeerRestarts(t *testing.T) {
 	stop = run()
 	defer stop()
 	s.waitFor("by HOT")
+	s.screen.SetSize(100, 30)
 	s.press("\r")
-	s.waitFor("listener LISTEN")
 	s.waitFor("block_io             -  failed: no such tracepoint")
+	s.waitFor("to   shop-db-0")
+	s.waitFor("listener LISTEN")
 	s.stop()
 }
 

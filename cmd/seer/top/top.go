@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ type Options struct {
 	Socket   string        // control socket of the running Seer
 	Interval time.Duration // what one refresh covers
 	Once     bool          // print one interval as text and exit
+	Graph    bool          // begin with who calls whom, or print that
 	Group    string        // container or service
 	Sort     string        // title of a column
 	Filter   string
@@ -124,6 +126,9 @@ func (o Options) model() (*model, error) {
 	}
 	m := newModel(o.Interval)
 	m.filter = clean(o.Filter)
+	if o.Graph {
+		m.page = pageCalls
+	}
 	switch o.Group {
 	case byContainer.String():
 	case byService.String():
@@ -161,6 +166,7 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 	defer cancel()
 	var first time.Time
 	m.live.hold = true
+	var a answer
 	for frame, err := range feed.Frames(ctx, every) {
 		if err != nil {
 			return err
@@ -169,9 +175,19 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 			first = frame.Time
 		}
 		m.live.add(frame)
-		if frame.Time.Sub(first) >= m.live.interval {
-			break
+		seen := frame.Time.Sub(first)
+		if seen < m.live.interval {
+			continue
 		}
+		if q, wanted := m.question(); wanted && !rated(&a, seen) {
+			if a = q.put(ctx, feed); a.edgesErr != nil {
+				return a.edgesErr
+			}
+			if !rated(&a, seen) {
+				continue
+			}
+		}
+		break
 	}
 	if m.live.frame == nil {
 		return fmt.Errorf("no tick arrived: %w", context.Cause(ctx))
@@ -179,13 +195,32 @@ func once(ctx context.Context, m *model, feed Feed, every time.Duration, width i
 	m.live.publish(true)
 	m.arrange()
 	m.batch = true
+	m.answered(&a)
 	var g grid
-	g.reset(width, headLines+1+max(1, len(m.lines)))
+	g.reset(width, m.printed())
 	m.draw(&g, time.Now())
 	if err := g.writeTo(w); err != nil {
 		return err
 	}
 	return writeGaveUp(w, m.live.frame, width)
+}
+
+// firstRates is how long the first rates of edges are waited for: a Seer that has
+// just started has none yet, nor has one of a host where nobody calls.
+const firstRates = 4 * time.Second
+
+// rated reports whether an answer is worth printing, after a time.
+func rated(a *answer, seen time.Duration) bool {
+	return seen >= firstRates && a.to.page == pageCalls ||
+		slices.ContainsFunc(a.edges, func(e api.EdgeRow) bool { return e.OverMS > 0 })
+}
+
+// printed is how many lines the page has as text.
+func (m *model) printed() int {
+	if m.page == pageCalls {
+		return headLines + len(m.callNotes(0)) + 1 + max(1, len(m.calls.lines))
+	}
+	return headLines + 1 + max(1, len(m.lines))
 }
 
 // writeGaveUp says below a table that is read without the help page what Seer

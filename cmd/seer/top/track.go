@@ -47,6 +47,14 @@ type track struct {
 	unmeasured   [collector.NumQueues]int            // members without a value in that tick
 }
 
+// serviceKey names the service of the line as edges do.
+func (t *track) serviceKey() string {
+	if t.container != nil {
+		return t.container.Service
+	}
+	return t.key.service
+}
+
 // score returns the contention of the most contended queue, 0 when none is.
 func (t *track) score() float64 {
 	if t.hot < 0 {

@@ -5,23 +5,14 @@ import (
 	"time"
 
 	"github.com/gdamore/tcell/v2"
-
-	"seer/collector/api"
 )
 
 // redrawEvery limits drawing to four times a second; a key draws at once.
 const redrawEvery = 250 * time.Millisecond
 
-// socketsEvery is how often the sockets of the detail page are asked for: Seer
-// walks all sockets of the host for each answer.
-const socketsEvery = 2 * time.Second
-
-// socketsAnswer is what Seer said about the sockets of a line.
-type socketsAnswer struct {
-	of   key
-	rows []api.SocketRow
-	err  error
-}
+// askEvery is how often a page asks for what frames do not hold: Seer walks all
+// sockets of the host for those of a detail page, and renews its edges as often.
+const askEvery = 2 * time.Second
 
 // ui joins a model, a screen and a follower. Its loop is the only goroutine
 // that touches the model or draws.
@@ -31,8 +22,9 @@ type ui struct {
 	painter  painter
 	follower *follower
 	grid     grid
-	asking   bool // for sockets
-	asked    time.Time
+	asking   bool // a question is open
+	asked    question
+	askedAt  time.Time
 	drawn    func() // called after each drawing, by the loop; nil outside tests
 }
 
@@ -58,7 +50,7 @@ func (u *ui) run(ctx context.Context, feed Feed) {
 		defer close(listened)
 		u.screen.ChannelEvents(events, quit)
 	}()
-	answers := make(chan socketsAnswer, 1)
+	answers := make(chan answer, 1)
 	defer func() {
 		cancel()
 		close(quit)
@@ -86,19 +78,16 @@ func (u *ui) run(ctx context.Context, feed Feed) {
 			}
 		case a := <-answers:
 			u.asking = false
-			if a.of == u.model.detail {
-				u.model.setSockets(a.rows, a.err)
-				changed = true
-			}
+			changed = u.model.answered(&a) || changed
 		case ev, ok := <-events:
 			if !ok || u.event(ev) == commandQuit {
 				return
 			}
-			u.askSockets(ctx, answers)
+			u.ask(ctx, answers)
 			u.draw()
 			changed = false
 		case now := <-redraw.C:
-			u.askSockets(ctx, answers)
+			u.ask(ctx, answers)
 			// The clock and the age of the data move without frames.
 			if now = now.Truncate(time.Second); changed || now != second {
 				second, changed = now, false
@@ -151,26 +140,25 @@ func (u *ui) suspend() command {
 	return commandNone
 }
 
-// askSockets asks for the sockets of the detail page when they are old. Only
-// one question is open at any time, and a pause asks no second one.
-func (u *ui) askSockets(ctx context.Context, answers chan<- socketsAnswer) {
+// ask asks what the page wants to know when that is old. Only one question is open
+// at any time, and a pause asks none a second time.
+func (u *ui) ask(ctx context.Context, answers chan<- answer) {
 	m := u.model
-	if m.page != pageDetail || u.asking || m.link.err != nil {
+	q, wanted := m.question()
+	if !wanted || u.asking || m.link.err != nil {
 		return
 	}
-	known := m.sockets != nil || m.socketsErr != nil
-	if known && (m.frozen != nil || time.Since(u.asked) < socketsEvery) {
+	if m.knows(q) && (m.frozen != nil || q == u.asked && time.Since(u.askedAt) < askEvery) {
 		return
 	}
-	u.asking, u.asked = true, time.Now()
-	of := m.detail
-	sel := api.Selector{Service: of.service}
-	if of.id != 0 {
-		sel = api.Selector{Cgroup: of.id.String()}
-	}
+	u.asking, u.asked, u.askedAt = true, q, time.Now()
 	go func() {
-		rows, err := u.follower.sockets(ctx, sel)
-		answers <- socketsAnswer{of, rows, err}
+		feed, err := u.follower.present()
+		if err != nil {
+			answers <- answer{to: q, socketsErr: err, edgesErr: err}
+			return
+		}
+		answers <- q.put(ctx, feed)
 	}()
 }
 

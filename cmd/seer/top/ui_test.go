@@ -119,7 +119,7 @@ func (s *session) waitEnd() {
 func noDial(context.Context) (Feed, error) { return nil, errors.New("nobody home") }
 
 func demoFeed(t *testing.T) *testFeed {
-	f := &testFeed{generator: newGenerator(12, time.Now()), pace: 20 * time.Millisecond, closed: make(chan struct{}), sockets: testSockets()}
+	f := &testFeed{generator: newGenerator(12, time.Now()), pace: 20 * time.Millisecond, closed: make(chan struct{}), sockets: testSockets(), edges: testEdges()}
 	t.Cleanup(func() {
 		select {
 		case <-f.closed:
@@ -144,6 +144,8 @@ func TestSession(t *testing.T) {
 	s.waitFor("PAUSED")
 	s.screen.SetSize(5, 2)
 	s.screen.SetSize(90, 10)
+	s.press(" \x1be")
+	s.waitFor("└─redis ") // who calls whom, fetched in the background; at the service of the line
 	s.press("?")
 	s.waitFor("Seer top shows")
 	s.press("q")

@@ -18,6 +18,7 @@ const (
 	pageTable page = iota
 	pageDetail
 	pageHelp
+	pageCalls
 )
 
 // model is everything the screen depends on. Keys and frames change it
@@ -28,6 +29,7 @@ type model struct {
 
 	page     page
 	back     page // where help was opened from
+	from     page // where the detail page was opened from
 	group    grouping
 	sort     int // column
 	reverse  bool
@@ -46,6 +48,10 @@ type model struct {
 
 	sockets    []api.SocketRow // of detail; nil until fetched
 	socketsErr error
+	peers      []peerCall // of detail; nil until fetched
+	peersErr   error
+
+	calls callPage
 
 	link  link
 	ascii bool // the terminal has no block characters
@@ -104,6 +110,12 @@ func (m *model) arrange() {
 		m.longest = max(m.longest, len([]rune(t.name)))
 	}
 	slices.SortFunc(m.lines, compare(m.sort, m.reverse))
+}
+
+// filtered arranges every page that the filter narrows.
+func (m *model) filtered() {
+	m.arrange()
+	m.arrangeCalls()
 }
 
 // matches reports whether every term, in lower case, is part of a name of the

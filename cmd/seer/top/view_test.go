@@ -214,7 +214,7 @@ func TestKeys(t *testing.T) {
 // a letter while a filter is typed.
 func TestQuitKeys(t *testing.T) {
 	m, _ := played(t, 4, 3)
-	for _, m.page = range []page{pageTable, pageDetail, pageHelp} {
+	for _, m.page = range []page{pageTable, pageDetail, pageHelp, pageCalls} {
 		if got := m.press(tcell.KeyRune, 'q'); got != commandQuit {
 			t.Errorf("q on page %d does not quit", m.page)
 		}
