@@ -134,19 +134,14 @@ func waysWorkload(w *lab.Worker) error {
 	if err := errors.Join(unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(l, 16)); err != nil {
 		return err
 	}
-	failed := make(chan error, 16)
 	go func() {
 		for {
 			fd, _, err := unix.Accept4(l, unix.SOCK_CLOEXEC)
-			if err != nil {
-				failed <- err
-				return
+			if err == nil {
+				go func() { endWith(answer(fd, name)) }()
+				continue
 			}
-			go func() {
-				if err := answer(fd, name); err != nil {
-					failed <- err
-				}
-			}()
+			endWith(err)
 		}
 	}()
 	return w.Serve(map[string]lab.Handler{
@@ -157,15 +152,15 @@ func waysWorkload(w *lab.Worker) error {
 			}
 			return fmt.Sprintf("127.0.0.1:%d", at.(*unix.SockaddrInet4).Port), nil
 		}),
-		"check": lab.Handle(func(any) (any, error) {
-			select {
-			case err := <-failed:
-				return nil, err
-			default:
-				return nil, nil
-			}
-		}),
 	})
+}
+
+// endWith ends the workload where there is an error, which the lab then shows.
+func endWith(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func answer(fd int, name string) error {
