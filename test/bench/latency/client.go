@@ -83,14 +83,20 @@ type protocol struct {
 }
 
 // protocolNames are in the order of the table.
-var protocolNames = []string{"http", "http-connect", "thrift", streamed, "redis", "redis-pipelined", "postgresql"}
+var protocolNames = []string{"http", "http-connect", netHTTP, streamed, "thrift", "redis", "redis-pipelined", "postgresql"}
 
-const streamed = "http-parts"
+// By Go's own server and client, which read while they write; and with an answer in
+// parts.
+const (
+	netHTTP  = "net-http"
+	streamed = "net-http-parts"
+)
 
 var protocols = map[string]protocol{
 	"http":            {conns: some, dial: dialWire},
 	"http-connect":    {conns: some, dial: dialEachTime},
 	"thrift":          {conns: some, dial: dialWire},
+	netHTTP:           {conns: some, dial: dialHTTP},
 	streamed:          {conns: some, dial: dialHTTP},
 	"redis":           {start: startRedis, conns: two, dial: dialRedis},
 	"redis-pipelined": {start: startRedis, conns: two, dial: dialRedisPipelined},

@@ -48,7 +48,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	status := lab.Program(ctx, workloads, func(t lab.TB) {
 		length := flag.Duration("for", 5*time.Second, "how long to load each point, and at least until 200 requests were made")
-		only := flag.String("only", "", "points to measure, or what their names begin with: http:2ms:exp,redis (default: all)")
+		only := flag.String("only", "", "points to measure, or what their names begin with, or others: http:2ms:exp,redis,thrift:50us:const (default: all)")
 		flag.Parse()
 		run(t, *length, choose(t, *only))
 	})
@@ -97,11 +97,27 @@ func choose(t lab.TB, list string) []point {
 				out, found = append(out, p), true
 			}
 		}
-		if !found {
-			t.Fatalf("-only %q: no such point; they are %v", want, points())
+		if found {
+			continue
 		}
+		p, ok := parse(want)
+		if !ok {
+			t.Fatalf("-only %q: give PROTOCOL, PROTOCOL:TIME or PROTOCOL:TIME:exp|const; protocols are %v", want, protocolNames)
+		}
+		out = append(out, p)
 	}
 	return out
+}
+
+// parse reads a point that need not be in the table.
+func parse(s string) (p point, ok bool) {
+	f := strings.Split(s, ":")
+	if len(f) != 3 || (f[2] != "exp" && f[2] != "const") {
+		return p, false
+	}
+	d, err := time.ParseDuration(f[1])
+	_, known := protocols[f[0]]
+	return point{f[0], d, f[2] == "exp"}, err == nil && d >= 0 && known
 }
 
 func run(t lab.TB, length time.Duration, points []point) {

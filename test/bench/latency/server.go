@@ -59,7 +59,13 @@ func serverWorkload(w *lab.Worker) error {
 }
 
 func serve(l net.Listener, protocol string, pauses *pauses) error {
-	if protocol == streamed {
+	switch protocol {
+	case netHTTP:
+		return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			hold(pauses.next())
+			w.Write(make([]byte, answerParts*partBytes))
+		}))
+	case streamed:
 		return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			hold(pauses.next())
 			part := make([]byte, partBytes)
