@@ -93,16 +93,23 @@ func wantCounted(t *testing.T, tr *tracer, server, client *lab.Container, n int)
 
 // Exact mode: what is counted and timed, and of whom.
 func TestRequests(t *testing.T) {
-	// Few passes: hooks count, and the budget of an emulated processor is theirs.
-	tr := trace(t, collector.Config{PassHz: 10})
-	for name, test := range map[string]func(*testing.T, *tracer){
-		"timed":  timed,
-		"choice": choiceChanges,
-		"ways":   waysToMoveBytes,
-		"passed": passedWhileCounted,
-		"real":   realServers,
+	tr := trace(t, collector.Config{})
+	for name, test := range map[string]struct {
+		run   func(*testing.T, *tracer)
+		loads bool // a processor that is emulated would be loaded by it, and the budget drop the hooks
+	}{
+		"timed":  {timed, true},
+		"choice": {choiceChanges, true},
+		"ways":   {waysToMoveBytes, false},
+		"passed": {passedWhileCounted, false},
+		"real":   {realServers, true},
 	} {
-		t.Run(name, func(t *testing.T) { test(t, tr) })
+		t.Run(name, func(t *testing.T) {
+			if test.loads && os.Getenv("SEER_TEST_KERNEL") != "" {
+				t.Skip("not supported: exact mode under load takes a processor that is not emulated")
+			}
+			test.run(t, tr)
+		})
 	}
 }
 
@@ -123,9 +130,6 @@ func timed(t *testing.T, tr *tracer) {
 	wantCounted(t, tr, server, client, conns*n)
 	if got := tr.seen(t, neighbour); got != (exactly{}) {
 		t.Errorf("next door %v and %v requests were counted, want none", got.served, got.called)
-	}
-	if os.Getenv("SEER_TEST_KERNEL") != "" {
-		return // an emulated processor is in a call for longer than 3 % of 2 ms
 	}
 	served, called := tr.seen(t, server).timedServed, tr.seen(t, client).timedAsked
 	for _, end := range []struct {
