@@ -30,13 +30,15 @@ func newArm(t lab.TB, name string) (*arm, error) {
 		// The budget would turn the request hooks off: here their cost is what
 		// is measured.
 		return newProcessArm(t, name, "tracer", tracerConfig{Exact: true, Budget: 1}), nil
+	case "counting":
+		return newCountingArm(t), nil
 	case "bpftrace":
 		if _, err := exec.LookPath("bpftrace"); err != nil {
 			return nil, fmt.Errorf("the peer is not installed: %w", err)
 		}
 		return newProcessArm(t, name, "bpftrace", nil), nil
 	}
-	return nil, fmt.Errorf("no such arm, give control, passive, exact or bpftrace")
+	return nil, fmt.Errorf("no such arm, give control, passive, exact, counting or bpftrace")
 }
 
 // newProcessArm is an arm that a child process is told to switch on and off.
@@ -47,6 +49,21 @@ func newProcessArm(t lab.TB, name, workload string, cfg any) *arm {
 		name: name,
 		on:   func() error { return p.TryCall("on", cfg, nil) },
 		off:  func() error { return p.TryCall("off", nil, nil) },
+		stop: p.Stop,
+		pids: c.PIDs,
+	}
+}
+
+// newCountingArm is exact mode in a tracer that runs all the time: what is toggled is
+// whether requests are counted.
+func newCountingArm(t lab.TB) *arm {
+	c := lab.NewContainer(t, "counting", lab.Options{})
+	p := c.Start("tracer", nil)
+	p.Call("on", tracerConfig{Budget: 1}, nil)
+	return &arm{
+		name: "counting",
+		on:   func() error { return p.TryCall("count", true, nil) },
+		off:  func() error { return p.TryCall("count", false, nil) },
 		stop: p.Stop,
 		pids: c.PIDs,
 	}
