@@ -93,7 +93,7 @@ func serveFD(fd int, w way) error {
 		for got := 0; got < requestBytes; {
 			n, err := w.receive(fd, request[got:])
 			switch {
-			case err == unix.EINTR:
+			case errors.Is(err, unix.EINTR):
 			case err != nil:
 				return fmt.Errorf("receive: %w", err)
 			case n == 0:
@@ -104,7 +104,7 @@ func serveFD(fd int, w way) error {
 		}
 		for rest := reply; len(rest) > 0; {
 			n, err := w.send(fd, rest)
-			if err != nil && err != unix.EINTR {
+			if err != nil && !errors.Is(err, unix.EINTR) {
 				return fmt.Errorf("send: %w", err)
 			}
 			rest = rest[max(n, 0):]

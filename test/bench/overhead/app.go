@@ -59,13 +59,19 @@ func measureApp(t lab.TB, o options, name, seerbed string) {
 	wait := &progress{start: time.Now(), total: len(out) * o.blocks}
 	for range o.blocks {
 		for _, i := range rng.Perm(len(out)) {
-			out[i].block(t, u, o.slice)
+			m := out[i]
+			if err := m.arm.around(func() error { m.block(t, u, o.slice); return nil }); err != nil {
+				t.Fatalf("%s: %v", m.arm.name, err)
+			}
 			wait.step(name)
 		}
 	}
 	for _, m := range out {
-		var err error
-		if m.runs, err = countRuns(t, m.arm, func(d time.Duration) int64 { return int64(len(u.slice(t, d).latencies)) }); err != nil {
+		err := m.arm.around(func() (err error) {
+			m.runs, err = countRuns(t, m.arm, func(d time.Duration) int64 { return int64(len(u.slice(t, d).latencies)) })
+			return err
+		})
+		if err != nil {
 			t.Fatalf("%s: %v", m.arm.name, err)
 		}
 	}
@@ -325,5 +331,13 @@ func eventCost(t lab.TB, o options) time.Duration {
 		}
 		defer arms[i].stop()
 	}
-	return time.Duration(loop(t, o, arms)["counting"])
+	var event time.Duration
+	err := arms[1].around(func() error {
+		event = time.Duration(loop(t, o, arms)["counting"])
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return event
 }
