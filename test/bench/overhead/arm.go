@@ -42,7 +42,7 @@ func newArm(t lab.TB, name string) (*arm, error) {
 		}
 		return newProcessArm(t, name, "bpftrace", nil), nil
 	}
-	return nil, fmt.Errorf("no such arm, give control, passive, exact or bpftrace")
+	return nil, fmt.Errorf("no such arm, give control, passive, exact, counting or bpftrace")
 }
 
 // newProcessArm is an arm that a child process is told to switch on and off.

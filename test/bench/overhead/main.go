@@ -167,7 +167,7 @@ func compare(t lab.TB, srv *target, o options, wait *progress) []*measurement {
 			if !live[i] {
 				continue
 			}
-			if err := out[i].block(t, srv, o.slice); err != nil {
+			if err := out[i].arm.around(func() error { return out[i].block(t, srv, o.slice) }); err != nil {
 				live[i] = false
 				leave(i, o.arms[i], err)
 				continue
@@ -179,8 +179,11 @@ func compare(t lab.TB, srv *target, o options, wait *progress) []*measurement {
 		if !live[i] {
 			continue
 		}
-		var err error
-		if m.runs, err = countRuns(t, m.arm, func(d time.Duration) int64 { return srv.slice(t, d).requests }); err != nil {
+		err := m.arm.around(func() (err error) {
+			m.runs, err = countRuns(t, m.arm, func(d time.Duration) int64 { return srv.slice(t, d).requests })
+			return err
+		})
+		if err != nil {
 			leave(i, o.arms[i], err)
 			m.runs.perRequest = math.NaN()
 		}
