@@ -52,7 +52,7 @@ FIGURES = awk '{ i = index($$0, "BENCH "); if (i) figure[++n] = substr($$0, i); 
 	END { for (i = 1; i <= n; i++) print figure[i] }'
 
 .PHONY: bench
-bench: bench-tracedb bench-import bench-passive bench-overhead bench-sim bench-infer bench-train ## all benchmarks: an hour, with nothing beside them
+bench: bench-tracedb bench-import bench-passive bench-latency bench-overhead bench-sim bench-infer bench-train ## all benchmarks: an hour, with nothing beside them
 
 .PHONY: bench-overhead
 bench-overhead: build ## what tracing costs redis, nginx and memcached, Seer itself at 50,000 sockets, one event
@@ -66,6 +66,19 @@ bench-passive: ## how right passive mode is, against a server that counts for it
 	mkdir -p bin
 	go build -o bin/passive ./test/bench/passive
 	$(SUDO) bin/passive $(ARGS) | $(FIGURES)
+
+.PHONY: bench-latency
+bench-latency: ## how right exact mode's latencies and counts are, against both ends; 6 minutes
+	test/install bench bed
+	mkdir -p bin
+	go build -o bin/latency ./test/bench/latency
+	$(SUDO) bin/latency $(ARGS) | $(FIGURES)
+
+.PHONY: bench-exact-cost
+bench-exact-cost: build ## what Seer and exact mode cost the hotel of the testbed, and at which requests more than the paper says; 20 minutes
+	test/install bench bed
+	go build -o bin/overhead ./test/bench/overhead
+	$(SUDO) bin/overhead -app hotel -slice 3s $(ARGS) | $(FIGURES)
 
 .PHONY: bench-bed
 bench-bed: build ## the five applications under ten minutes of steady load each, and what Seer sees of them

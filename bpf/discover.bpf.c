@@ -5,8 +5,8 @@
  * instances, which have no birth event.
  */
 #include "epoll.bpf.h"
+#include "exact.bpf.h"
 #include "owner.bpf.h"
-#include "tracked.bpf.h"
 
 /* A descriptor of Seer's own that is an epoll instance. Its file operations
  * are those of every epoll instance; their address has no exported symbol.
@@ -97,6 +97,17 @@ static __always_inline bool tracks(struct sock *sk, __u32 scan)
 	return scan <= 2 && !(known && known->sock == (__u64)queue_holder(sk));
 }
 
+/* A socket has another owner. The request that is open on it was counted as its
+ * last owner's, who will not answer it any more.
+ */
+static __always_inline void hand_over(struct socket_state *state, __u64 last_owner, __u32 last_slot)
+{
+	struct container_row *row = row_at(last_slot, last_owner);
+
+	if (row && state->exact.opened_by)
+		abandon_request(&state->exact, last_slot, state->role, row->exact, bpf_ktime_get_ns());
+}
+
 SEC("iter/task_file")
 int discover(struct bpf_iter__task_file *ctx)
 {
@@ -108,7 +119,8 @@ int discover(struct bpf_iter__task_file *ctx)
 	struct socket_state *state;
 	struct sock *sk;
 	bool init, seen_before, weak;
-	__u32 scan;
+	__u32 scan, last_slot;
+	__u64 last_owner;
 
 	if (!task || !file || !ctl || !stats)
 		return 0;
@@ -144,7 +156,10 @@ int discover(struct bpf_iter__task_file *ctx)
 		return 0;
 	seen_before = state->confirmed != 0;
 	weak = state->flags & SOCKET_WEAK_OWNER;
+	last_owner = state->owner;
+	last_slot = state->slot;
 	if (takes(&state->owner, &state->confirmed, weak, walked_owner, init, scan)) {
+		hand_over(state, last_owner, last_slot);
 		row = row_of(state->owner, &state->slot);
 		if (row)
 			name_row(row, task);

@@ -64,6 +64,26 @@ type DiscoverEpollState struct {
 	Confirmed uint32
 }
 
+type DiscoverExactRow struct {
+	_           structs.HostLayout
+	Outstanding struct {
+		_          structs.HostLayout
+		Arrivals   uint64
+		Departures uint64
+		InNs       uint64
+		OutNs      uint64
+	}
+	Downstream struct {
+		_          structs.HostLayout
+		Arrivals   uint64
+		Departures uint64
+		InNs       uint64
+		OutNs      uint64
+	}
+	UnansweredOutstanding uint64
+	UnansweredDownstream  uint64
+}
+
 type DiscoverFamilyId uint32
 
 const (
@@ -96,6 +116,21 @@ type DiscoverIndexCounts struct {
 	Given   uint64
 	Retaken uint64
 	High    uint64
+}
+
+type DiscoverLatencyRow struct {
+	_           structs.HostLayout
+	Outstanding struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
+	Downstream struct {
+		_     structs.HostLayout
+		First [834]uint32
+		Last  [834]uint32
+	}
+	Ages [834]uint32
 }
 
 type DiscoverListenerKey struct {
@@ -191,11 +226,13 @@ const (
 	DiscoverMapControls       = "controls"
 	DiscoverMapEpollIndices   = "epoll_indices"
 	DiscoverMapEpolls         = "epolls"
+	DiscoverMapExactRows      = "exact_rows"
 	DiscoverMapFamilies       = "families"
 	DiscoverMapFreeEpolls     = "free_epolls"
 	DiscoverMapFreeSlots      = "free_slots"
 	DiscoverMapFreeTracked    = "free_tracked"
 	DiscoverMapHookRuns       = "hook_runs"
+	DiscoverMapLatencyRows    = "latency_rows"
 	DiscoverMapListeners      = "listeners"
 	DiscoverMapLosses         = "losses"
 	DiscoverMapSockets        = "sockets"
@@ -266,11 +303,13 @@ type DiscoverMapSpecs struct {
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	EpollIndices   *ebpf.MapSpec `ebpf:"epoll_indices"`
 	Epolls         *ebpf.MapSpec `ebpf:"epolls"`
+	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
 	Families       *ebpf.MapSpec `ebpf:"families"`
 	FreeEpolls     *ebpf.MapSpec `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
 	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
 	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
@@ -317,11 +356,13 @@ type DiscoverMaps struct {
 	Controls       *ebpf.Map `ebpf:"controls"`
 	EpollIndices   *ebpf.Map `ebpf:"epoll_indices"`
 	Epolls         *ebpf.Map `ebpf:"epolls"`
+	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
 	Families       *ebpf.Map `ebpf:"families"`
 	FreeEpolls     *ebpf.Map `ebpf:"free_epolls"`
 	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
 	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
 	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
@@ -336,11 +377,13 @@ func (m *DiscoverMaps) Close() error {
 		m.Controls,
 		m.EpollIndices,
 		m.Epolls,
+		m.ExactRows,
 		m.Families,
 		m.FreeEpolls,
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,
+		m.LatencyRows,
 		m.Listeners,
 		m.Losses,
 		m.Sockets,

@@ -16,16 +16,11 @@ const volatile __u16 stamped_port = 0;
 __u64 receive_age_ns = ~0ULL;
 __u64 send_age_ns = ~0ULL;
 
-static __always_inline __u64 age(const struct sock *sk)
-{
-	return bpf_ktime_get_ns() - stamp_of(as_tcp(sk));
-}
-
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(stamp_receive, struct sock *sk, int ret, int flags)
 {
 	if (ret > 0 && sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_num == stamped_port)
-		receive_age_ns = age(sk);
+		receive_age_ns = bpf_ktime_get_ns() - stamp_of(as_tcp(sk));
 	return 0;
 }
 
@@ -33,7 +28,7 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(stamp_send, struct sock *sk, int ret, int flags)
 {
 	if (ret > 0 && sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_num == stamped_port)
-		send_age_ns = age(sk);
+		send_age_ns = bpf_ktime_get_ns() - departure_of(as_tcp(sk));
 	return 0;
 }
 

@@ -46,13 +46,24 @@ static __always_inline __u64 received_ns(const struct sock *sk)
 	return stamp ? stamp : bpf_ktime_get_ns();
 }
 
+/* When TCP last sent anything on this socket, unless it paces what it sends: then
+ * that would be when the next may leave. A send also takes in what came meanwhile,
+ * such as an acknowledgement of what it sent, for which TCP reads the clock again.
+ */
+static __always_inline __u64 departure_of(const struct tcp_sock *tp)
+{
+	__u64 stamp = stamp_of(tp);
+
+	return tp->tcp_wstamp_ns < stamp ? tp->tcp_wstamp_ns : stamp;
+}
+
 /* When the bytes left that the caller has just sent. If the last of them has, it
  * did so during the call; bytes held back (MSG_MORE, a full window) leave later.
  */
 static __always_inline __u64 sent_ns(const struct sock *sk)
 {
 	const struct tcp_sock *tp = as_tcp(sk);
-	__u64 stamp = is_plain(tp) && tp->snd_nxt == tp->write_seq ? stamp_of(tp) : 0;
+	__u64 stamp = is_plain(tp) && tp->snd_nxt == tp->write_seq ? departure_of(tp) : 0;
 
 	return stamp ? stamp : bpf_ktime_get_ns();
 }

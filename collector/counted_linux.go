@@ -223,13 +223,15 @@ func refineCell(c *Cell, past, now counts, sp *span) {
 		return
 	}
 	arrived, departed := now.arrivals-past.arrivals, now.departures-past.departures
-	if arrived == 0 && departed == 0 && now.arrivals == now.departures {
-		return // nothing counted: what is there was there before
+	if now.arrivals == 0 {
+		return // none ever: how its bytes are moved may be out of the hooks' sight
 	}
-	c.Arrivals, c.Departures = float64(arrived), float64(departed)
+	c.Arrivals, c.Departures, c.Wait = float64(arrived), float64(departed), 0
+	if arrived == 0 && departed == 0 && now.arrivals == now.departures {
+		return // what is there was there before
+	}
 	c.Mean = meanDepth(past, now, sp.start, sp.end)
 	c.Max = max(c.Max, c.Mean)
-	c.Wait = 0
 	if departed > 0 {
 		c.Wait = littleWait(c.Mean, sp.seconds, c.Departures)
 	}

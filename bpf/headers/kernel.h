@@ -323,6 +323,7 @@ struct tcp_sock {
 	__u32 lsndtime;
 	__u32 packets_out;
 	__u64 tcp_clock_cache;
+	__u64 tcp_wstamp_ns;
 };
 
 /* net/mptcp/protocol.h */

@@ -16,7 +16,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Main(m, map[string]lab.Workload{heldPackets: heldWorkload, surveyor: surveyorWorkload})
+	lab.Main(m, map[string]lab.Workload{
+		heldPackets: heldWorkload, surveyor: surveyorWorkload, timedServer: timedWorkload, waysServer: waysWorkload, waysChild: childWorkload, asking: askingWorkload,
+	})
 }
 
 // tick is what the tests sample at: the default.
@@ -28,11 +30,13 @@ const steady = 3
 
 // tracer is a running collector and the ticks it gave.
 type tracer struct {
-	c      *collector.Collector
-	mu     sync.Mutex
-	recent []snapshot // oldest first
-	news   chan struct{}
-	failed error
+	c *collector.Collector
+
+	mu      sync.Mutex
+	recent  []snapshot // oldest first
+	exactly map[container.ID]*exactly
+	news    chan struct{}
+	failed  error
 }
 
 // snapshot is one tick, copied out of the collector's buffers.
@@ -41,6 +45,7 @@ type snapshot struct {
 	start, end time.Time
 	rows       map[container.ID]collector.Row
 	requests   map[container.ID]collector.RequestRow // of those who are counted exactly
+	counted    []container.ID                        // whose requests are counted exactly
 }
 
 // keep bounds the ticks held: more than any test looks back.
@@ -68,7 +73,7 @@ func trace(t *testing.T, cfg collector.Config, with ...func(*collector.Collector
 	for _, f := range with {
 		f(c)
 	}
-	tr := &tracer{c: c, news: make(chan struct{})}
+	tr := &tracer{c: c, exactly: map[container.ID]*exactly{}, news: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -102,6 +107,17 @@ func (tr *tracer) Consume(tk *collector.Tick) {
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
+	for i := range tk.Requests {
+		r := &tk.Requests[i]
+		row := &tk.Rows[r.Row]
+		s.counted = append(s.counted, row.Container.ID)
+		sum := tr.exactly[row.Container.ID]
+		if sum == nil {
+			sum = &exactly{}
+			tr.exactly[row.Container.ID] = sum
+		}
+		sum.add(row, r)
+	}
 	if len(tr.recent) == keep {
 		tr.recent = append(tr.recent[:0], tr.recent[1:]...)
 	}

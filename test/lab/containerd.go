@@ -95,7 +95,7 @@ func (d *Containerd) Sockets(name string) *Sockets {
 	d.t.Helper()
 	c := &Container{Name: fmt.Sprintf("%s%d-%s%d", cgroupPrefix, os.Getpid(), name, containers.Add(1)), t: d.t}
 	args := []string{"run", "--rm", "--net-host", "--cgroup", "/" + c.Name}
-	for _, env := range childEnv("sockets") {
+	for _, env := range ChildEnv("sockets") {
 		args = append(args, "--env", env)
 	}
 	cmd := d.ctr(append(args, "--rootfs", d.rootfs, c.Name, "/lab")...)

@@ -47,13 +47,13 @@ type answer struct {
 func (c *Container) Start(workload string, args any) *Process {
 	c.t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childEnv(workload)...)
+	cmd.Env = append(os.Environ(), ChildEnv(workload)...)
 	return c.start(workload, args, cmd, c.spawn)
 }
 
-// childEnv makes a binary of the lab a workload whose runtime does nothing of
+// ChildEnv is the environment that makes a binary of the lab a workload whose runtime does nothing of
 // its own accord, as known depths need.
-func childEnv(workload string) []string {
+func ChildEnv(workload string) []string {
 	return []string{envWorkload + "=" + workload, "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOTRACEBACK=single"}
 }
 

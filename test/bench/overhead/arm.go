@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 
@@ -11,7 +12,10 @@ import (
 
 // arm is what a block toggles.
 type arm struct {
-	name    string
+	name string
+	// What of the arm runs in all slices of its blocks, on or off; nil: nothing.
+	begin, end func() error
+
 	on, off func() error
 	stop    func()
 	pids    func() []int // processes that hold the arm's programs
@@ -30,13 +34,15 @@ func newArm(t lab.TB, name string) (*arm, error) {
 		// The budget would turn the request hooks off: here their cost is what
 		// is measured.
 		return newProcessArm(t, name, "tracer", tracerConfig{Exact: true, Budget: 1}), nil
+	case "counting":
+		return newCountingArm(t), nil
 	case "bpftrace":
 		if _, err := exec.LookPath("bpftrace"); err != nil {
 			return nil, fmt.Errorf("the peer is not installed: %w", err)
 		}
 		return newProcessArm(t, name, "bpftrace", nil), nil
 	}
-	return nil, fmt.Errorf("no such arm, give control, passive, exact or bpftrace")
+	return nil, fmt.Errorf("no such arm, give control, passive, exact, counting or bpftrace")
 }
 
 // newProcessArm is an arm that a child process is told to switch on and off.
@@ -52,13 +58,42 @@ func newProcessArm(t lab.TB, name, workload string, cfg any) *arm {
 	}
 }
 
+// newCountingArm is exact mode in a tracer that runs anyhow: what is toggled is
+// whether requests are counted.
+func newCountingArm(t lab.TB) *arm {
+	c := lab.NewContainer(t, "counting", lab.Options{})
+	p := c.Start("tracer", nil)
+	return &arm{
+		name:  "counting",
+		begin: func() error { return p.TryCall("on", tracerConfig{Budget: 1}, nil) },
+		end:   func() error { return p.TryCall("off", nil, nil) },
+		on:    func() error { return p.TryCall("count", true, nil) },
+		off:   func() error { return p.TryCall("count", false, nil) },
+		stop:  p.Stop,
+		pids:  c.PIDs,
+	}
+}
+
 // try switches the arm on and off once.
 func (a *arm) try() error {
-	if err := a.on(); err != nil {
-		return fmt.Errorf("switch on: %w", err)
+	return a.around(func() error {
+		if err := a.on(); err != nil {
+			return fmt.Errorf("switch on: %w", err)
+		}
+		if err := a.off(); err != nil {
+			return fmt.Errorf("switch off: %w", err)
+		}
+		return nil
+	})
+}
+
+// around does something while that of the arm runs that always does.
+func (a *arm) around(do func() error) error {
+	if a.begin == nil {
+		return do()
 	}
-	if err := a.off(); err != nil {
-		return fmt.Errorf("switch off: %w", err)
+	if err := a.begin(); err != nil {
+		return fmt.Errorf("begin: %w", err)
 	}
-	return nil
+	return errors.Join(do(), a.end())
 }

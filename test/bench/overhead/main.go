@@ -19,6 +19,7 @@
 //	go run ./test/bench/overhead -events              # what one event costs
 //	go run ./test/bench/overhead -targets redis -blocks 5
 //	go run ./test/bench/overhead -scale               # sockets, budget, memory
+//	go run ./test/bench/overhead -app hotel           # an application of the testbed
 //
 // Results are tables and one line per figure, "BENCH name value unit".
 package main
@@ -36,6 +37,7 @@ import (
 	"strings"
 	"time"
 
+	"seer/test/bed/host"
 	"seer/test/lab"
 )
 
@@ -48,6 +50,7 @@ var workloads = map[string]lab.Workload{
 }
 
 func main() {
+	host.Launch() // containers of the testbed begin as this program
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	status := lab.Program(ctx, workloads, func(t lab.TB) {
 		var o options
@@ -59,9 +62,15 @@ func main() {
 		scale := flag.Bool("scale", false, "measure the tracer itself by number of sockets instead")
 		sockets := flag.String("sockets", "1000,10000,20000,50000", "numbers of sockets for -scale, rising")
 		seer := flag.String("seer", "", "the program seer, whose memory -scale measures as well")
+		app := flag.String("app", "", "measure an application of the testbed at its working load instead")
+		seerbed := flag.String("seerbed", "bin/seerbed", "the program seerbed, which runs the services of -app")
 		events := flag.Bool("events", false, "measure what one run of a request hook takes instead")
 		flag.Parse()
 		o.targets, o.arms = strings.Split(*targets, ","), strings.Split(*arms, ",")
+		if *app != "" {
+			measureApp(t, o, *app, *seerbed)
+			return
+		}
 		if *events {
 			measureEvents(t, o)
 			return
@@ -158,7 +167,7 @@ func compare(t lab.TB, srv *target, o options, wait *progress) []*measurement {
 			if !live[i] {
 				continue
 			}
-			if err := out[i].block(t, srv, o.slice); err != nil {
+			if err := out[i].arm.around(func() error { return out[i].block(t, srv, o.slice) }); err != nil {
 				live[i] = false
 				leave(i, o.arms[i], err)
 				continue
@@ -170,8 +179,11 @@ func compare(t lab.TB, srv *target, o options, wait *progress) []*measurement {
 		if !live[i] {
 			continue
 		}
-		var err error
-		if m.runs, err = countRuns(t, srv, m.arm); err != nil {
+		err := m.arm.around(func() (err error) {
+			m.runs, err = countRuns(t, m.arm, func(d time.Duration) int64 { return srv.slice(t, d).requests })
+			return err
+		})
+		if err != nil {
 			leave(i, o.arms[i], err)
 			m.runs.perRequest = math.NaN()
 		}

@@ -20,6 +20,7 @@ import (
 // bpfRuns says how often BPF programs run because of requests.
 type bpfRuns struct {
 	perRequest float64
+	each       map[string]float64 // program -> runs per request
 	nanos      map[string]float64 // program -> nanoseconds per run, of those that run per request
 }
 
@@ -31,10 +32,11 @@ type programRuns struct {
 }
 
 // countRuns turns an arm on once more, with the kernel's BPF statistics on,
-// and counts the runs under load of the programs that the arm's processes hold.
+// and counts the runs of the programs that the arm's processes hold, in a slice of
+// load that serve waits for and counts the requests of.
 // Iterators are left out: a pass runs them, whether or not there are requests.
-func countRuns(t lab.TB, srv *target, a *arm) (bpfRuns, error) {
-	out := bpfRuns{nanos: map[string]float64{}}
+func countRuns(t lab.TB, a *arm, serve func(time.Duration) (requests int64)) (bpfRuns, error) {
+	out := bpfRuns{each: map[string]float64{}, nanos: map[string]float64{}}
 	stats, err := ebpf.EnableStats(bpfStatsRunTime)
 	if err != nil {
 		return out, fmt.Errorf("enable BPF statistics: %w", err)
@@ -49,14 +51,15 @@ func countRuns(t lab.TB, srv *target, a *arm) (bpfRuns, error) {
 	}
 	iterators := allIterators(t)
 	start := allPrograms(t)
-	s := srv.slice(t, 2*time.Second)
+	requests := serve(2 * time.Second)
 	for id, p := range allPrograms(t) {
 		if !held[id] || iterators[id] {
 			continue
 		}
 		runs := float64(p.runs - start[id].runs)
-		perRequest := runs / float64(s.requests)
+		perRequest := runs / float64(requests)
 		out.perRequest += perRequest
+		out.each[p.name] += perRequest
 		if perRequest > .01 {
 			out.nanos[p.name] = float64(p.nanos-start[id].nanos) / runs
 		}

@@ -13,8 +13,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"seer/collector"
+	"seer/collector/container"
 	"seer/test/lab"
 )
 
@@ -47,7 +49,8 @@ func tracerWorkload(w *lab.Worker) error {
 			running, err = begin(cfg)
 			return nil, err
 		}),
-		"off": lab.Handle(func(any) (any, error) { return nil, running.end() }),
+		"off":   lab.Handle(func(any) (any, error) { return nil, running.end() }),
+		"count": lab.Handle(func(all bool) (any, error) { return nil, running.count(all) }),
 		"report": lab.Handle(func(any) (tracerReport, error) {
 			r := tracerReport{
 				Probes: running.c.Probes(), Cost: running.c.Cost(),
@@ -69,6 +72,7 @@ type running struct {
 	once    sync.Once
 	passes  atomic.Int64
 	sockets atomic.Int64
+	counted atomic.Int64 // containers whose requests are counted, in the last tick
 }
 
 func begin(cfg tracerConfig) (*running, error) {
@@ -98,7 +102,24 @@ func (r *running) Consume(tk *collector.Tick) {
 	}
 	r.sockets.Store(int64(sockets))
 	r.passes.Add(int64(tk.Passes))
+	r.counted.Store(int64(len(tk.Requests)))
 	r.once.Do(func() { close(r.first) })
+}
+
+// count has the requests of all containers counted, or of none, and returns when
+// they are.
+func (r *running) count(all bool) error {
+	var pick collector.Pick
+	if all {
+		pick = func(*container.Container) bool { return true }
+	}
+	r.c.CountExactly("bench", pick)
+	for end := time.Now().Add(lab.Deadline); (r.counted.Load() > 0) != all; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("%d containers are counted after %v: %+v", r.counted.Load(), lab.Deadline, r.c.Probes())
+		}
+	}
+	return nil
 }
 
 func (r *running) end() error {
