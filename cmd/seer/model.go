@@ -11,6 +11,9 @@ import (
 
 	"seer/infer/baseline"
 	"seer/infer/evaluate"
+	"seer/infer/model"
+	"seer/infer/network"
+	"seer/infer/train"
 	"seer/infer/window"
 )
 
@@ -31,8 +34,26 @@ var trainers = func() map[string]trainer {
 	for _, name := range baseline.Names {
 		all[name] = trainBaseline(name)
 	}
+	for _, name := range network.Kinds() {
+		all[name] = trainNetwork(name)
+	}
 	return all
 }()
+
+func trainNetwork(kind string) trainer {
+	return func(ctx context.Context, d *window.Data, examples, validation window.Source, progress func(float64)) (trained, error) {
+		o := train.Options{Kind: kind}
+		if progress != nil {
+			o.Progress = func(p train.Progress) { progress(p.Share()) }
+		}
+		m, err := train.Train(ctx, examples, validation, o)
+		if err != nil {
+			return nil, err
+		}
+		m.Scale = d.Scale
+		return train.Trained{Model: m}, nil
+	}
+}
 
 func trainBaseline(name string) trainer {
 	return func(ctx context.Context, d *window.Data, train, validation window.Source, progress func(float64)) (trained, error) {
@@ -65,6 +86,16 @@ var formats = []struct {
 		}
 		return &candidate{m.Name, m.Layout, m.Scale, m.Threshold, m}, nil
 	}},
+	{model.IsFile, func(path string) (*candidate, error) {
+		m, err := model.Read(path)
+		if err != nil {
+			return nil, err
+		}
+		if m.Scale == nil {
+			return nil, fmt.Errorf("%s: it does not say how its examples were standardised", path)
+		}
+		return &candidate{m.Kind, &m.Layout, m.Scale, m.Threshold, train.Trained{Model: m}}, nil
+	}},
 }
 
 // loadModel reads a model's file, whatever kind of model it is.
@@ -94,13 +125,7 @@ func loadModel(path string) (*candidate, error) {
 }
 
 func trainerNames() []string {
-	var names []string
-	for _, name := range baseline.Names {
-		if trainers[name] != nil {
-			names = append(names, name)
-		}
-	}
-	return names
+	return append(network.Kinds(), baseline.Names...)
 }
 
 func trainerOf(name string) (trainer, error) {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"seer/infer/baseline"
 	"seer/infer/evaluate"
+	"seer/infer/network"
 	"seer/infer/window"
 )
 
@@ -60,7 +60,7 @@ acceptance and refused.`,
 	flags.StringArrayVar(&f.data, "data", nil, "DIR of a campaign to learn from; may be repeated")
 	flags.StringArrayVar(&f.validation, "validation", nil, "DIR of a campaign to stop and to choose the threshold on; may be repeated")
 	flags.StringVar(&f.out, "out", "", "FILE to write the model to")
-	flags.StringVar(&f.kind, "kind", baseline.Boosted, "kind of model: "+strings.Join(trainerNames(), ", "))
+	flags.StringVar(&f.kind, "kind", network.Ships, "kind of model: "+strings.Join(trainerNames(), ", "))
 	flags.StringVar(&f.queues, "queues", window.SelectAll, "which queues it sees: "+strings.Join(window.Selections, ", "))
 	flags.IntVar(&f.ticks, "window", 10, "how many ticks it sees")
 	flags.IntVar(&f.spare, "spare", 4, "room for services to come")

@@ -46,6 +46,7 @@ const again = "run `seer train` to make it again"
 type header struct {
 	Kind        string        `json:"kind"`
 	Layout      window.Layout `json:"layout"`
+	Scale       *window.Scale `json:"scale,omitempty"`
 	Temperature float32       `json:"temperature"`
 	NoneBias    float32       `json:"none_bias"`
 	Threshold   float32       `json:"threshold"`
@@ -58,7 +59,7 @@ func (m *Model) Encode() ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("a model that cannot be stored: %w", err)
 	}
-	text, err := json.Marshal(header{m.Kind, m.Layout, m.Temperature, m.NoneBias, m.Threshold, m.Weights, m.Card})
+	text, err := json.Marshal(header{m.Kind, m.Layout, m.Scale, m.Temperature, m.NoneBias, m.Threshold, m.Weights, m.Card})
 	if err != nil {
 		return nil, fmt.Errorf("the header of a model: %w", err)
 	}
@@ -109,7 +110,7 @@ func Decode(b []byte) (*Model, error) {
 		return nil, fmt.Errorf("%w: its header: %w: %s", ErrDamaged, err, again)
 	}
 	m := &Model{
-		Kind: h.Kind, Layout: h.Layout, Weights: h.Weights,
+		Kind: h.Kind, Layout: h.Layout, Scale: h.Scale, Weights: h.Weights,
 		Temperature: h.Temperature, NoneBias: h.NoneBias, Threshold: h.Threshold,
 		Card: h.Card,
 	}
@@ -191,6 +192,11 @@ func (m *Model) check() error {
 	if len(m.Norm.Mean) != cells || len(m.Norm.Scale) != cells {
 		return fmt.Errorf("statistics of %d and %d cells, %d queues at services", len(m.Norm.Mean), len(m.Norm.Scale), cells)
 	}
+	if m.Scale != nil {
+		if err := m.Scale.Validate(m.Layout.Shape); err != nil {
+			return err
+		}
+	}
 	for i := range m.Weights {
 		if w := &m.Weights[i]; len(w.Numbers) != w.Rows*w.Columns {
 			return fmt.Errorf("weights %q: %d numbers, %d x %d", w.Name, len(w.Numbers), w.Rows, w.Columns)
@@ -208,6 +214,9 @@ func (m *Model) check() error {
 	}
 	return nil
 }
+
+// IsFile reports whether a file that begins so is a model's.
+func IsFile(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }
 
 // Read reads a model's file.
 func Read(path string) (*Model, error) {

@@ -11,8 +11,11 @@ import (
 
 // Model is a trained network.
 type Model struct {
-	Kind    string // which network, infer/network's name of it
-	Layout  window.Layout
+	Kind   string // which network, infer/network's name of it
+	Layout window.Layout
+	// Scale is how the source of the examples standardised them, so that others can
+	// be made the same way; nil where it did not. Norm comes on top of it.
+	Scale   *window.Scale
 	Norm    Norm
 	Weights []Tensor
 
