@@ -89,7 +89,15 @@ func TestTrainEval(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(plots, "culprits.png")); err != nil {
 		t.Error(err)
 	}
-	text, _, err := running(t, newEvalCommand(), "--data", test)
+	// A network's file goes the same way; an epoch on so little makes no good one.
+	if said, _, err := running(t, newTrainCommand(), "--data", learn, "--validation", tune, "--out", model, "--kind", "graph", "--window", "3"); err != nil || !strings.Contains(said, "graph, trained in") {
+		t.Fatalf("train says %q, %v", said, err)
+	}
+	text, _, err := running(t, newEvalCommand(), "--data", test, "--model", model)
+	if err != nil || !strings.Contains(text, "graph") {
+		t.Errorf("eval of a network says %q, %v", text, err)
+	}
+	text, _, err = running(t, newEvalCommand(), "--data", test)
 	if err != nil || !strings.Contains(text, "MODEL") || !strings.Contains(text, "growth") {
 		t.Errorf("eval without a model says %q, %v: want that growth was judged", text, err)
 	}
