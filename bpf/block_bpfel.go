@@ -83,7 +83,8 @@ const (
 	BlockHookIdHOOK_TCP_STATE BlockHookId = 0
 	BlockHookIdHOOK_BLOCK_IO  BlockHookId = 1
 	BlockHookIdHOOK_REQUEST   BlockHookId = 2
-	BlockHookIdHOOK_MAX       BlockHookId = 3
+	BlockHookIdHOOK_STREAM    BlockHookId = 3
+	BlockHookIdHOOK_MAX       BlockHookId = 4
 )
 
 type BlockLossReason uint32
@@ -103,7 +104,9 @@ const (
 	BlockLossReasonLOSS_TRANSFERS_FULL  BlockLossReason = 11
 	BlockLossReasonLOSS_BLOCK_UNSEEN    BlockLossReason = 12
 	BlockLossReasonLOSS_SOCKETS_FULL    BlockLossReason = 13
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 14
+	BlockLossReasonLOSS_STREAM_GAP      BlockLossReason = 14
+	BlockLossReasonLOSS_STREAMS_FULL    BlockLossReason = 15
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 16
 )
 
 // Names of all BPF objects in the ELF.

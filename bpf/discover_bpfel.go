@@ -85,7 +85,8 @@ const (
 	DiscoverHookIdHOOK_TCP_STATE DiscoverHookId = 0
 	DiscoverHookIdHOOK_BLOCK_IO  DiscoverHookId = 1
 	DiscoverHookIdHOOK_REQUEST   DiscoverHookId = 2
-	DiscoverHookIdHOOK_MAX       DiscoverHookId = 3
+	DiscoverHookIdHOOK_STREAM    DiscoverHookId = 3
+	DiscoverHookIdHOOK_MAX       DiscoverHookId = 4
 )
 
 type DiscoverIndexCounts struct {
@@ -126,19 +127,21 @@ const (
 	DiscoverLossReasonLOSS_TRANSFERS_FULL  DiscoverLossReason = 11
 	DiscoverLossReasonLOSS_BLOCK_UNSEEN    DiscoverLossReason = 12
 	DiscoverLossReasonLOSS_SOCKETS_FULL    DiscoverLossReason = 13
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 14
+	DiscoverLossReasonLOSS_STREAM_GAP      DiscoverLossReason = 14
+	DiscoverLossReasonLOSS_STREAMS_FULL    DiscoverLossReason = 15
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 16
 )
 
 type DiscoverSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
+	_       structs.HostLayout
+	Owner   uint64
+	Pass    uint64
+	Slot    uint32
+	Role    uint8
+	Turn    uint8
+	Flags   uint8
+	Streams uint8
+	Exact   struct {
 		_         structs.HostLayout
 		OpenEpoch uint32
 		Turn      uint32

@@ -75,7 +75,8 @@ const (
 	DumpHookIdHOOK_TCP_STATE DumpHookId = 0
 	DumpHookIdHOOK_BLOCK_IO  DumpHookId = 1
 	DumpHookIdHOOK_REQUEST   DumpHookId = 2
-	DumpHookIdHOOK_MAX       DumpHookId = 3
+	DumpHookIdHOOK_STREAM    DumpHookId = 3
+	DumpHookIdHOOK_MAX       DumpHookId = 4
 )
 
 type DumpIndexCounts struct {
@@ -116,7 +117,9 @@ const (
 	DumpLossReasonLOSS_TRANSFERS_FULL  DumpLossReason = 11
 	DumpLossReasonLOSS_BLOCK_UNSEEN    DumpLossReason = 12
 	DumpLossReasonLOSS_SOCKETS_FULL    DumpLossReason = 13
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 14
+	DumpLossReasonLOSS_STREAM_GAP      DumpLossReason = 14
+	DumpLossReasonLOSS_STREAMS_FULL    DumpLossReason = 15
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 16
 )
 
 type DumpSocketRecord struct {
@@ -144,15 +147,15 @@ type DumpSocketRecord struct {
 }
 
 type DumpSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
+	_       structs.HostLayout
+	Owner   uint64
+	Pass    uint64
+	Slot    uint32
+	Role    uint8
+	Turn    uint8
+	Flags   uint8
+	Streams uint8
+	Exact   struct {
 		_         structs.HostLayout
 		OpenEpoch uint32
 		Turn      uint32

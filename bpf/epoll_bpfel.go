@@ -85,7 +85,8 @@ const (
 	EpollHookIdHOOK_TCP_STATE EpollHookId = 0
 	EpollHookIdHOOK_BLOCK_IO  EpollHookId = 1
 	EpollHookIdHOOK_REQUEST   EpollHookId = 2
-	EpollHookIdHOOK_MAX       EpollHookId = 3
+	EpollHookIdHOOK_STREAM    EpollHookId = 3
+	EpollHookIdHOOK_MAX       EpollHookId = 4
 )
 
 type EpollLossReason uint32
@@ -105,7 +106,9 @@ const (
 	EpollLossReasonLOSS_TRANSFERS_FULL  EpollLossReason = 11
 	EpollLossReasonLOSS_BLOCK_UNSEEN    EpollLossReason = 12
 	EpollLossReasonLOSS_SOCKETS_FULL    EpollLossReason = 13
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 14
+	EpollLossReasonLOSS_STREAM_GAP      EpollLossReason = 14
+	EpollLossReasonLOSS_STREAMS_FULL    EpollLossReason = 15
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 16
 )
 
 // Names of all BPF objects in the ELF.

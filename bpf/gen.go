@@ -10,3 +10,4 @@ package bpf
 //go:generate go tool bpf2go -tags linux -target bpfel Stamp stamp.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel RequestFexit request_fexit.bpf.c
 //go:generate go tool bpf2go -tags linux -target amd64,arm64 RequestKretprobe request_kretprobe.bpf.c
+//go:generate go tool bpf2go -tags linux -target bpfel -type followed -type stream_row -type stream_counters -type stream_sample Stream stream.bpf.c

@@ -39,6 +39,8 @@ enum loss_reason {
 	LOSS_TRANSFERS_FULL,	/* exact mode by kretprobe: too many threads or connections */
 	LOSS_BLOCK_UNSEEN,	/* a block request completed and no program ran: found out later */
 	LOSS_SOCKETS_FULL,	/* more than TRACKED_MAX sockets, where they are in a table */
+	LOSS_STREAM_GAP,	/* bytes of an HTTP/2 connection were not seen: where its frames begin is lost */
+	LOSS_STREAMS_FULL,	/* an HTTP/2 connection or stream did not fit into its table */
 	LOSS_REASON_MAX,
 };
 
@@ -90,6 +92,7 @@ enum hook_id {
 	HOOK_TCP_STATE,
 	HOOK_BLOCK_IO,
 	HOOK_REQUEST,
+	HOOK_STREAM,
 	HOOK_MAX,
 };
 

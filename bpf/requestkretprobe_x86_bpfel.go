@@ -107,7 +107,8 @@ const (
 	RequestKretprobeHookIdHOOK_TCP_STATE RequestKretprobeHookId = 0
 	RequestKretprobeHookIdHOOK_BLOCK_IO  RequestKretprobeHookId = 1
 	RequestKretprobeHookIdHOOK_REQUEST   RequestKretprobeHookId = 2
-	RequestKretprobeHookIdHOOK_MAX       RequestKretprobeHookId = 3
+	RequestKretprobeHookIdHOOK_STREAM    RequestKretprobeHookId = 3
+	RequestKretprobeHookIdHOOK_MAX       RequestKretprobeHookId = 4
 )
 
 type RequestKretprobeIndexCounts struct {
@@ -148,19 +149,21 @@ const (
 	RequestKretprobeLossReasonLOSS_TRANSFERS_FULL  RequestKretprobeLossReason = 11
 	RequestKretprobeLossReasonLOSS_BLOCK_UNSEEN    RequestKretprobeLossReason = 12
 	RequestKretprobeLossReasonLOSS_SOCKETS_FULL    RequestKretprobeLossReason = 13
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 14
+	RequestKretprobeLossReasonLOSS_STREAM_GAP      RequestKretprobeLossReason = 14
+	RequestKretprobeLossReasonLOSS_STREAMS_FULL    RequestKretprobeLossReason = 15
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 16
 )
 
 type RequestKretprobeSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
+	_       structs.HostLayout
+	Owner   uint64
+	Pass    uint64
+	Slot    uint32
+	Role    uint8
+	Turn    uint8
+	Flags   uint8
+	Streams uint8
+	Exact   struct {
 		_         structs.HostLayout
 		OpenEpoch uint32
 		Turn      uint32

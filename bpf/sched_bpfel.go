@@ -75,7 +75,8 @@ const (
 	SchedHookIdHOOK_TCP_STATE SchedHookId = 0
 	SchedHookIdHOOK_BLOCK_IO  SchedHookId = 1
 	SchedHookIdHOOK_REQUEST   SchedHookId = 2
-	SchedHookIdHOOK_MAX       SchedHookId = 3
+	SchedHookIdHOOK_STREAM    SchedHookId = 3
+	SchedHookIdHOOK_MAX       SchedHookId = 4
 )
 
 type SchedLossReason uint32
@@ -95,7 +96,9 @@ const (
 	SchedLossReasonLOSS_TRANSFERS_FULL  SchedLossReason = 11
 	SchedLossReasonLOSS_BLOCK_UNSEEN    SchedLossReason = 12
 	SchedLossReasonLOSS_SOCKETS_FULL    SchedLossReason = 13
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 14
+	SchedLossReasonLOSS_STREAM_GAP      SchedLossReason = 14
+	SchedLossReasonLOSS_STREAMS_FULL    SchedLossReason = 15
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 16
 )
 
 type SchedTaskState struct {

@@ -7,6 +7,7 @@
 #include "exact.bpf.h"
 #include "compat.bpf.h"
 #include "rotation.bpf.h"
+#include "followed.bpf.h"
 #include "verdict.bpf.h"
 
 #define UNIX_SKBS_MAX 32
@@ -30,6 +31,8 @@ static __always_inline void count_requests(struct container_row *row, struct soc
 	if (!answered)
 		return;
 	state->requests = requests;
+	if (counted_as_streams(state))
+		return;
 	if (state->role == ROLE_SERVER)
 		__sync_fetch_and_add(&row->cells[QUEUE_OUTSTANDING].departures, answered);
 	else if (state->role == ROLE_CLIENT)
@@ -195,6 +198,8 @@ static __always_inline void add_connection(struct container_row *row, struct soc
 	add_depth(&row->cells[QUEUE_UNREAD_REQUESTS], pass, state->unread_requests, 0);
 	add_depth(&row->cells[QUEUE_SEND], pass, state->send_bytes, 0);
 	add_depth(&row->cells[QUEUE_NIC_TX], pass, state->nic_tx_bytes, 0);
+	if (counted_as_streams(state))
+		waits = false;
 	if (state->role == ROLE_CLIENT)
 		add_depth(&row->cells[QUEUE_DOWNSTREAM], pass, waits, 0);
 	else if (state->role == ROLE_SERVER)

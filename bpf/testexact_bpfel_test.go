@@ -89,7 +89,8 @@ const (
 	testExactHookIdHOOK_TCP_STATE testExactHookId = 0
 	testExactHookIdHOOK_BLOCK_IO  testExactHookId = 1
 	testExactHookIdHOOK_REQUEST   testExactHookId = 2
-	testExactHookIdHOOK_MAX       testExactHookId = 3
+	testExactHookIdHOOK_STREAM    testExactHookId = 3
+	testExactHookIdHOOK_MAX       testExactHookId = 4
 )
 
 type testExactIndexCounts struct {
@@ -130,7 +131,9 @@ const (
 	testExactLossReasonLOSS_TRANSFERS_FULL  testExactLossReason = 11
 	testExactLossReasonLOSS_BLOCK_UNSEEN    testExactLossReason = 12
 	testExactLossReasonLOSS_SOCKETS_FULL    testExactLossReason = 13
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 14
+	testExactLossReasonLOSS_STREAM_GAP      testExactLossReason = 14
+	testExactLossReasonLOSS_STREAMS_FULL    testExactLossReason = 15
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 16
 )
 
 type testExactSocketRole uint32
@@ -144,15 +147,15 @@ const (
 )
 
 type testExactSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
+	_       structs.HostLayout
+	Owner   uint64
+	Pass    uint64
+	Slot    uint32
+	Role    uint8
+	Turn    uint8
+	Flags   uint8
+	Streams uint8
+	Exact   struct {
 		_         structs.HostLayout
 		OpenEpoch uint32
 		Turn      uint32

@@ -75,7 +75,8 @@ const (
 	testVerdictHookIdHOOK_TCP_STATE testVerdictHookId = 0
 	testVerdictHookIdHOOK_BLOCK_IO  testVerdictHookId = 1
 	testVerdictHookIdHOOK_REQUEST   testVerdictHookId = 2
-	testVerdictHookIdHOOK_MAX       testVerdictHookId = 3
+	testVerdictHookIdHOOK_STREAM    testVerdictHookId = 3
+	testVerdictHookIdHOOK_MAX       testVerdictHookId = 4
 )
 
 type testVerdictIndexCounts struct {
@@ -116,7 +117,9 @@ const (
 	testVerdictLossReasonLOSS_TRANSFERS_FULL  testVerdictLossReason = 11
 	testVerdictLossReasonLOSS_BLOCK_UNSEEN    testVerdictLossReason = 12
 	testVerdictLossReasonLOSS_SOCKETS_FULL    testVerdictLossReason = 13
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 14
+	testVerdictLossReasonLOSS_STREAM_GAP      testVerdictLossReason = 14
+	testVerdictLossReasonLOSS_STREAMS_FULL    testVerdictLossReason = 15
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 16
 )
 
 type testVerdictOwnerArgs struct {
@@ -137,15 +140,15 @@ type testVerdictRotationArgs struct {
 }
 
 type testVerdictSocketState struct {
-	_     structs.HostLayout
-	Owner uint64
-	Pass  uint64
-	Slot  uint32
-	Role  uint8
-	Turn  uint8
-	Flags uint8
-	Pad   uint8
-	Exact struct {
+	_       structs.HostLayout
+	Owner   uint64
+	Pass    uint64
+	Slot    uint32
+	Role    uint8
+	Turn    uint8
+	Flags   uint8
+	Streams uint8
+	Exact   struct {
 		_         structs.HostLayout
 		OpenEpoch uint32
 		Turn      uint32

@@ -16,6 +16,7 @@ type assembler struct {
 	slots    *slots
 	resolver *container.Resolver
 	groups   *grouping // nil: one row per container
+	streams  *streams
 
 	order []int // slots in use, by container ID
 	dirty bool
@@ -130,6 +131,7 @@ func (a *assembler) assemble(sp *span) []Row {
 				readCell(&out.Cells[q], &row.Cells[q], &past.cells[q], Queue(q), sp)
 			}
 		}
+		a.streams.refine(id, out, sp)
 		received := row.SegmentsIn - past.segments
 		past.segments = row.SegmentsIn
 		a.segments += received

@@ -27,6 +27,7 @@ type Collector struct {
 	backlog  *backlog
 	exact    *exactMode // nil where no flavour works
 	exactErr error
+	streams  *streams
 	dumpErr  error
 	dumping  sync.Mutex
 
@@ -93,7 +94,9 @@ func New(cfg Config) (_ *Collector, err error) {
 	if c.slots, err = newSlots(c.memory, c.programs.shared); err != nil {
 		return nil, err
 	}
+	c.streams = newStreams(c.programs, c.resolver, cfg.NameSamples)
 	c.assembler = newAssembler(c.slots, c.resolver, cfg.GroupBy)
+	c.assembler.streams = c.streams
 	c.wanted = pace{Exact: cfg.Exact, PassHz: cfg.PassHz, QuietEvery: 1, SubsetCount: 1}
 	first := c.wanted
 	if cfg.CPUBudget < 1 {
@@ -240,6 +243,9 @@ func (c *Collector) Close() error {
 	c.closeOnce.Do(func() {
 		if c.exact.active() {
 			c.exact.switchOff(c.memory)
+		}
+		if c.streams != nil {
+			c.streams.close()
 		}
 		c.exact = nil // refers to programs, whose variables stay mapped while anyone does
 		if c.backlog != nil {

@@ -64,6 +64,9 @@ func (c *Collector) keepHouse(ctx context.Context) {
 		if c.tracked != nil {
 			c.tracked.sweep()
 		}
+		if err := c.streams.sweep(); err != nil {
+			c.log.Error("streams of gone containers", "err", err)
+		}
 		health := append([]Probe(nil), c.health...)
 		exactErr := c.exactErr
 		c.rowsMu.Unlock()
@@ -302,4 +305,6 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_TRANSFERS_FULL:  "transfers_full",
 	bpf.SocketLossReasonLOSS_BLOCK_UNSEEN:    "block_unseen",
 	bpf.SocketLossReasonLOSS_SOCKETS_FULL:    "sockets_full",
+	bpf.SocketLossReasonLOSS_STREAM_GAP:      "stream_gap",
+	bpf.SocketLossReasonLOSS_STREAMS_FULL:    "streams_full",
 }

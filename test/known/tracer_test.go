@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Main(m, map[string]lab.Workload{heldPackets: heldWorkload})
+	lab.Main(m, map[string]lab.Workload{heldPackets: heldWorkload, streamPeer: streamWorkload})
 }
 
 // tick is what the tests sample at: the default.
@@ -28,6 +28,7 @@ const steady = 3
 
 // tracer is a running collector and the ticks it gave.
 type tracer struct {
+	*collector.Collector
 	mu     sync.Mutex
 	recent []snapshot // oldest first
 	news   chan struct{}
@@ -63,7 +64,7 @@ func trace(t *testing.T, cfg collector.Config) *tracer {
 	if err != nil {
 		t.Fatalf("collector.New: %v", err)
 	}
-	tr := &tracer{news: make(chan struct{})}
+	tr := &tracer{Collector: c, news: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

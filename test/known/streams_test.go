@@ -1,0 +1,205 @@
+//go:build linux
+
+package known
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"seer/collector"
+	"seer/test/lab"
+)
+
+// conversation is a server of HTTP/2 and who asks it, each in a container of its
+// own, with a neighbour that does the same and is not to be seen in theirs.
+type conversation struct {
+	*tracer
+	server, client, neighbour *lab.Container
+	s, c, n                   *lab.Process
+	url, next                 string
+}
+
+func newConversation(t *testing.T, tr *tracer, o lab.Options) *conversation {
+	t.Helper()
+	v := &conversation{
+		tracer: tr,
+		server: lab.NewContainer(t, "server", o), client: lab.NewContainer(t, "client", o), neighbour: lab.NewContainer(t, "neighbour", o),
+	}
+	v.s, v.c, v.n = v.server.Start(streamPeer, nil), v.client.Start(streamPeer, nil), v.neighbour.Start(streamPeer, nil)
+	v.s.Call("serve", 0, &v.url)
+	v.n.Call("serve", 0, &v.next)
+	return v
+}
+
+// follow begins to follow both ends, and the neighbour.
+func (v *conversation) follow(t *testing.T) {
+	t.Helper()
+	for _, c := range []*lab.Container{v.server, v.client, v.neighbour} {
+		// Its first socket makes a container known.
+		v.waitTicks(t, func(s snapshot) (bool, string) {
+			_, known := s.rows[idOf(c)]
+			return known && v.Resolver().Resolve(idOf(c)).Path != "", c.Name + " is not known"
+		})
+		if err := v.FollowStreams(idOf(c)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := v.UnfollowStreams(idOf(c)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	v.n.Call("ask", asking{URL: v.next + "/echo", N: 1, Concurrent: 1}, nil)
+}
+
+// counts are the streams that the server served and the client asked.
+func (v *conversation) counts() (served, asked collector.StreamCount) {
+	for _, c := range v.StreamCounts(nil) {
+		switch {
+		case c.Container == idOf(v.server) && c.Role == collector.RoleServer:
+			served = c
+		case c.Container == idOf(v.client) && c.Role == collector.RoleClient:
+			asked = c
+		}
+	}
+	return served, asked
+}
+
+// counted demands that both ends have seen n requests, all answered but some.
+func (v *conversation) counted(t *testing.T, n, unanswered uint64) {
+	t.Helper()
+	var saw string
+	lab.Wait(t, "the counts", func() (bool, string) {
+		served, asked := v.counts()
+		saw = ""
+		for _, c := range []collector.StreamCount{served, asked} {
+			if c.Opened != n || c.Closed != n || c.Unanswered != unanswered || c.Latency.N != int64(n-unanswered) {
+				saw += fmt.Sprintf("%v %v: %d opened, %d closed, %d of these unanswered, %d timed; want %d, %d unanswered\n",
+					c.Container, c.Role, c.Opened, c.Closed, c.Unanswered, c.Latency.N, n, unanswered)
+			}
+		}
+		return saw == "", saw
+	})
+}
+
+// gaps is how often bytes of a connection were not seen.
+func (v *conversation) gaps(t *testing.T) uint64 {
+	t.Helper()
+	for _, l := range v.Losses() {
+		if l.Reason == "stream_gap" {
+			return l.Count
+		}
+	}
+	t.Fatal("losses do not list stream_gap")
+	return 0
+}
+
+func TestStreams(t *testing.T) {
+	tr := trace(t, collector.Config{})
+	for name, run := range map[string]func(*testing.T, *tracer){
+		"held": heldStreams, "counts": countedStreams, "grpc": grpcStreams, "latency": timedStreams, "older": olderStreams,
+	} {
+		t.Run(name, func(t *testing.T) { run(t, tr) })
+	}
+}
+
+// heldStreams: 50 requests on one connection, held by the server, are 50.
+func heldStreams(t *testing.T, tr *tracer) {
+	const n = 50
+	v := newConversation(t, tr, lab.Options{})
+	v.follow(t)
+	v.c.Call("ask", asking{URL: v.url + "/echo", N: 1, Concurrent: 1}, nil)
+	v.c.Call("hold", asking{URL: v.url + "/hold", N: n, Concurrent: n}, nil)
+	lab.Wait(t, "requests to be held", func() (bool, string) {
+		var held int
+		v.s.Call("held", 0, &held)
+		return held == n, fmt.Sprint(held)
+	})
+	v.expect(t,
+		expect{c: v.server, queue: collector.QueueOutstanding, depth: n}, expect{c: v.server, queue: collector.QueueDownstream},
+		expect{c: v.client, queue: collector.QueueDownstream, depth: n}, expect{c: v.client, queue: collector.QueueOutstanding},
+		expect{c: v.neighbour, queue: collector.QueueOutstanding}, expect{c: v.neighbour, queue: collector.QueueDownstream})
+	if served, asked := v.counts(); served.Connections != 1 || asked.Connections != 1 || served.Older+asked.Older != 0 {
+		t.Errorf("connections = %d and %d, begun before %d and %d; want one each, from its begin", served.Connections, asked.Connections, served.Older, asked.Older)
+	}
+	v.s.Call("release", 0, nil)
+	v.expect(t, expect{c: v.server, queue: collector.QueueOutstanding}, expect{c: v.client, queue: collector.QueueDownstream})
+	v.counted(t, n+1, 0)
+
+	// Whoever dies holding requests is not waited for.
+	v.c.Call("hold", asking{URL: v.url + "/hold", N: n, Concurrent: n}, nil)
+	v.expect(t, expect{c: v.server, queue: collector.QueueOutstanding, depth: n}, expect{c: v.client, queue: collector.QueueDownstream, depth: n})
+	v.c.Stop()
+	v.expect(t, expect{c: v.server, queue: collector.QueueOutstanding})
+	v.counted(t, 2*n+1, n)
+}
+
+// countedStreams: bodies of all sizes both ways, so that frames lie across packets
+// in every way.
+func countedStreams(t *testing.T, tr *tracer) {
+	v := newConversation(t, tr, lab.Options{})
+	v.follow(t)
+	gaps := v.gaps(t)
+	const small, large = 3000, 300
+	v.c.Call("ask", asking{URL: v.url + "/echo", N: small, Concurrent: 40, Body: 100}, nil)
+	v.counted(t, small, 0)
+	v.c.Call("ask", asking{URL: v.url + "/echo", N: large, Concurrent: 20, Body: 200_000}, nil)
+	v.counted(t, small+large, 0)
+	if got := v.gaps(t); got != gaps {
+		t.Errorf("%d gaps, want none", got-gaps)
+	}
+}
+
+func grpcStreams(t *testing.T, tr *tracer) {
+	v := newConversation(t, tr, lab.Options{})
+	v.follow(t)
+	var address string
+	v.s.Call("grpc", 0, &address)
+	const unary, streaming = 1000, 100
+	v.c.Call("ask", asking{GRPC: address, N: unary, Concurrent: 20, Body: 5000}, nil)
+	v.counted(t, unary, 0)
+	v.c.Call("ask", asking{GRPC: address, N: streaming, Concurrent: 10, Streaming: true, Body: 5000}, nil)
+	v.counted(t, unary+streaming, 0)
+}
+
+// timedStreams: what is seen lies between what the server and what the client log.
+func timedStreams(t *testing.T, tr *tracer) {
+	for _, d := range []time.Duration{2 * time.Millisecond, 20 * time.Millisecond} {
+		v := newConversation(t, tr, lab.Options{})
+		v.follow(t)
+		n := uint64(300)
+		v.c.Call("ask", asking{URL: fmt.Sprintf("%s/sleep/%d", v.url, d.Microseconds()), N: int(n), Concurrent: 10}, nil)
+		v.counted(t, n, 0)
+		var within, without []time.Duration
+		v.s.Call("took", 0, &within)
+		v.c.Call("took", 0, &without)
+		served, asked := v.counts()
+		for _, q := range []float64{.5, .99} {
+			rank := int(math.Ceil(q*float64(n))) - 1
+			low, high := within[rank], without[rank]
+			a, _ := served.Latency.Quantile(q)
+			b, _ := asked.Latency.Quantile(q)
+			t.Logf("p%v of %v: server %v, seen there %v, seen at the client %v, client %v", 100*q, d, low, a, b, high)
+			const wide = 1.016 // a bucket's half
+			for _, seen := range []time.Duration{a, b} {
+				if float64(seen)*wide < float64(low) || float64(seen) > wide*float64(high) {
+					t.Errorf("p%v = %v, want between the server's %v and the client's %v", 100*q, seen, low, high)
+				}
+			}
+		}
+	}
+}
+
+// olderStreams: a connection begun before it is followed is found by its frames.
+func olderStreams(t *testing.T, tr *tracer) {
+	v := newConversation(t, tr, lab.Options{})
+	v.c.Call("ask", asking{URL: v.url + "/echo", N: 10, Concurrent: 1}, nil)
+	v.follow(t)
+	v.c.Call("ask", asking{URL: v.url + "/echo", N: 20, Concurrent: 1}, nil)
+	v.counted(t, 20, 0)
+	if served, asked := v.counts(); served.Connections != 1 || served.Older != 1 || asked.Connections != 1 || asked.Older != 1 {
+		t.Errorf("server %d connections, %d older, client %d, %d; want one older each", served.Connections, served.Older, asked.Connections, asked.Older)
+	}
+}
