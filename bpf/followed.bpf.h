@@ -29,5 +29,7 @@ struct {
  */
 static __always_inline bool counted_as_streams(const struct socket_state *state)
 {
-	return state->streams && bpf_map_lookup_elem(&followed_containers, &state->owner);
+	__u64 owner = state->owner; /* on the stack: a state in an iterator's hands is no key before 6.2 */
+
+	return state->streams && bpf_map_lookup_elem(&followed_containers, &owner);
 }

@@ -155,8 +155,11 @@ static __always_inline void sample(struct walk *w, __u32 from)
 	if (length > SAMPLE_MAX)
 		length = SAMPLE_MAX;
 	s->length = length;
-	asm volatile("" : "+r"(length));
-	if (length == 0 || length > SAMPLE_MAX || bpf_skb_load_bytes(w->skb, from, s->bytes, length)) {
+	/* Nothing changes: older verifiers take no other word for it that it is not 0. */
+	length--;
+	barrier_var(length);
+	length = (length & (SAMPLE_MAX - 1)) + 1;
+	if (bpf_skb_load_bytes(w->skb, from, s->bytes, length)) {
 		bpf_ringbuf_discard(s, 0);
 		return;
 	}
@@ -271,9 +274,13 @@ static long follow_frame(__u32 i, struct walk *w)
 		take = FRAME_HEADER - carried;
 		if (take > there)
 			take = there;
-		asm volatile("" : "+r"(take), "+r"(carried));
-		if (take == 0 || take > FRAME_HEADER || carried >= FRAME_HEADER ||
-		    bpf_skb_load_bytes(w->skb, w->side->step.at, cursor->header + carried, take)) {
+		/* Bounds as in sample(): 16 from the 15th are within the 32 of header. */
+		take--;
+		barrier_var(take);
+		barrier_var(carried);
+		take = (take & 15) + 1;
+		carried &= 15;
+		if (bpf_skb_load_bytes(w->skb, w->side->step.at, cursor->header + carried, take)) {
 			w->side->step.broken = 1;
 			return 1;
 		}

@@ -17,8 +17,11 @@ type Config struct {
 	CPUBudget float64       // share of the host's CPU, 0..1; default 0.005, see [Config.budgetShare]
 	GroupBy   container.GroupBy
 	Exact     bool // count every request with request hooks (DESIGN.md section 3.2)
-	// NameSamples is how many beginnings of requests per second of each container
-	// whose streams are followed are looked at for their names; 0: none.
+	// Streams picks the containers whose HTTP/2 streams are counted one by one; nil:
+	// none, but those of [Collector.FollowStreams].
+	Streams func(*container.Container) bool
+	// NameSamples is how many beginnings of requests per second of each of these are
+	// looked at for their names; 0: none.
 	NameSamples int
 	Resolver    *container.Resolver // default: a live host's, grouped by GroupBy
 	Logger      *slog.Logger        // default: slog.Default()

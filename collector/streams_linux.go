@@ -24,18 +24,21 @@ import (
 // their cgroups that follow its frames (bpf/stream.bpf.c). They are loaded when a
 // container is first followed, and attached only while one is.
 type streams struct {
-	mu       sync.Mutex
 	programs *programs
 	resolver *container.Resolver
 	samples  uint32 // per second and container, for names; 0: none
 
+	changing sync.Mutex // held while a container comes or goes
 	loaded   *ebpf.Collection
 	memory   memory
-	rows     []bpf.StreamStreamRow
 	choice   uint32
-	followed map[container.ID]*followedContainer
 	attached map[string][]link.Link // by directory of the cgroup
 	closed   link.Link              // sees connections close, while any is attached
+
+	mu       sync.Mutex // held for an instant: the sampler waits for it
+	rows     []bpf.StreamStreamRow
+	followed map[container.ID]*followedContainer
+	names    *requestNames // nil without samples
 }
 
 // followedContainer is a container whose streams are counted.
@@ -63,8 +66,8 @@ var errFollowed = errors.New("too many containers")
 // follow begins to count the streams of a container. Following one twice is
 // following it once.
 func (s *streams) follow(id container.ID) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	if s.followed[id] != nil {
 		return nil
 	}
@@ -81,8 +84,9 @@ func (s *streams) follow(id container.ID) error {
 	}
 	s.choice++
 	s.rows[row] = bpf.StreamStreamRow{Choice: s.choice}
-	f := &followedContainer{row: row, dir: dir}
-	s.followed[id] = f
+	s.mu.Lock()
+	s.followed[id] = &followedContainer{row: row, dir: dir}
+	s.mu.Unlock()
 	// Before the first packet: one that nobody asked for is not followed.
 	err = s.programs.shared["followed_containers"].Put(uint64(id), bpf.StreamFollowed{Row: row, Choice: s.choice, Samples: s.samples})
 	if err == nil {
@@ -96,8 +100,8 @@ func (s *streams) follow(id container.ID) error {
 
 // unfollow lets a container go. What it counted is forgotten.
 func (s *streams) unfollow(id container.ID) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	if s.followed[id] == nil {
 		return nil
 	}
@@ -110,7 +114,13 @@ func (s *streams) drop(id container.ID) error {
 		err = nil
 	}
 	s.rows[s.followed[id].row].Choice = 0
+	s.mu.Lock()
 	delete(s.followed, id)
+	names := s.names
+	s.mu.Unlock()
+	if names != nil {
+		names.forget(id)
+	}
 	return errors.Join(err, s.attach())
 }
 
@@ -136,12 +146,20 @@ func (s *streams) load() error {
 	if err != nil {
 		return err
 	}
-	s.rows, err = mmapValues[bpf.StreamStreamRow](&s.memory, c.Maps["stream_rows"])
+	rows, err := mmapValues[bpf.StreamStreamRow](&s.memory, c.Maps["stream_rows"])
+	var names *requestNames
+	if err == nil && s.samples > 0 {
+		names, err = newRequestNames(c.Maps["stream_samples"])
+	}
 	if err != nil {
+		s.memory.close()
 		s.programs.unload("stream")
 		return err
 	}
 	s.loaded = c
+	s.mu.Lock()
+	s.rows, s.names = rows, names
+	s.mu.Unlock()
 	return nil
 }
 
@@ -227,17 +245,33 @@ func packetCgroup(choice container.Choice, c *container.Container) (string, erro
 	return filepath.Clean(dir), nil
 }
 
-// sweep lets containers go whose cgroup is no more.
-func (s *streams) sweep() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// keep is the part of housekeeping: it lets containers go whose cgroup is no more,
+// follows those that are wanted, and names what was sampled.
+func (s *streams) keep(wanted func(*container.Container) bool, owners []container.ID) error {
 	var failed []error
-	for id, f := range s.followed {
-		if _, err := os.Lstat(f.dir); errors.Is(err, fs.ErrNotExist) {
-			failed = append(failed, s.drop(id))
+	for _, id := range s.gone() {
+		failed = append(failed, s.unfollow(id))
+	}
+	for _, id := range owners {
+		if c := s.resolver.Resolve(id); wanted != nil && wanted(c) && (c.Path != "" || id&container.ByComm != 0) {
+			failed = append(failed, s.follow(id))
 		}
 	}
+	if n := s.requestNames(); n != nil {
+		failed = append(failed, n.read())
+	}
 	return errors.Join(failed...)
+}
+
+func (s *streams) gone() (gone []container.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, f := range s.followed {
+		if _, err := os.Lstat(f.dir); errors.Is(err, fs.ErrNotExist) {
+			gone = append(gone, id)
+		}
+	}
+	return gone
 }
 
 // refine adds the streams of a container to what passes saw of its other requests:
@@ -351,6 +385,8 @@ func (c *Collector) UnfollowStreams(id container.ID) error { return c.streams.un
 
 // close detaches all. It may be called more than once.
 func (s *streams) close() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, links := range s.attached {
@@ -358,6 +394,9 @@ func (s *streams) close() {
 	}
 	if s.closed != nil {
 		s.closed.Close()
+	}
+	if s.names != nil {
+		s.names.close()
 	}
 	clear(s.attached)
 	clear(s.followed)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,8 @@ type runOptions struct {
 	tick      time.Duration
 	groupBy   string
 	exact     string
+	streams   string
+	names     string
 	budget    cpuShare
 	db        string
 	keepAge   age
@@ -74,6 +78,8 @@ func addRun(cmd *cobra.Command) {
 	f.DurationVar(&o.tick, "tick", collector.DefaultTick, "length of one sample, 10ms to 10s")
 	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
 	f.StringVar(&o.exact, "exact", "off", "off, or on: count every request by hooks on send and receive")
+	f.StringVar(&o.streams, "streams", "off", "count HTTP/2 and gRPC requests by stream: off, or containers and services, by comma")
+	f.StringVar(&o.names, "names", "on", "name requests of --streams from samples of their first bytes: on, or off to look at none")
 	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
 	f.StringVar(&o.db, "db", defaultDB, `directory of the database, or "none"`)
 	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")
@@ -118,6 +124,12 @@ func (o *runOptions) check() error {
 	if o.exact != "off" && o.exact != "on" {
 		return fmt.Errorf("--exact %q: want off or on", o.exact)
 	}
+	if _, err := pickStreams(o.streams); err != nil {
+		return err
+	}
+	if o.names != "on" && o.names != "off" {
+		return fmt.Errorf("--names %q: want on or off", o.names)
+	}
 	switch o.act {
 	case "off":
 	case "dry-run", "on":
@@ -126,6 +138,29 @@ func (o *runOptions) check() error {
 		return fmt.Errorf("--act %q: want off", o.act)
 	}
 	return nil
+}
+
+// pickStreams says whose streams are counted; nil where nobody's are.
+func pickStreams(flag string) (func(*container.Container) bool, error) {
+	if flag == "off" {
+		return nil, nil
+	}
+	names := strings.Split(flag, ",")
+	if slices.Contains(names, "") {
+		return nil, fmt.Errorf("--streams %q: want off, or names of containers and services, by comma", flag)
+	}
+	return func(c *container.Container) bool {
+		return slices.Contains(names, c.Name) || c.Service != "" && slices.Contains(names, c.Service)
+	}, nil
+}
+
+// nameSamples is how many beginnings of requests a second of each container are
+// looked at: enough to tell shares of some percent within a minute.
+func nameSamples(flag string) int {
+	if flag == "off" {
+		return 0
+	}
+	return 20
 }
 
 // checkAddress refuses what could never be listened on. An empty address is

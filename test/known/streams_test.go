@@ -5,10 +5,12 @@ package known
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"seer/collector"
+	"seer/collector/protocol"
 	"seer/test/lab"
 )
 
@@ -97,9 +99,10 @@ func (v *conversation) gaps(t *testing.T) uint64 {
 }
 
 func TestStreams(t *testing.T) {
-	tr := trace(t, collector.Config{})
+	tr := trace(t, collector.Config{NameSamples: 1000})
 	for name, run := range map[string]func(*testing.T, *tracer){
 		"held": heldStreams, "counts": countedStreams, "grpc": grpcStreams, "latency": timedStreams, "older": olderStreams,
+		"again": followedAgain, "names": namedStreams, "legacy": legacyStreams,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, tr) })
 	}
@@ -201,5 +204,69 @@ func olderStreams(t *testing.T, tr *tracer) {
 	v.counted(t, 20, 0)
 	if served, asked := v.counts(); served.Connections != 1 || served.Older != 1 || asked.Connections != 1 || asked.Older != 1 {
 		t.Errorf("server %d connections, %d older, client %d, %d; want one older each", served.Connections, served.Older, asked.Connections, asked.Older)
+	}
+}
+
+// followedAgain: what happens while nobody follows is not counted, and what comes
+// after is.
+func followedAgain(t *testing.T, tr *tracer) {
+	v := newConversation(t, tr, lab.Options{})
+	v.follow(t)
+	ask := asking{URL: v.url + "/echo", N: 20, Concurrent: 1}
+	v.c.Call("ask", ask, nil)
+	v.counted(t, 20, 0)
+	for _, c := range []*lab.Container{v.server, v.client} {
+		if err := v.UnfollowStreams(idOf(c)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.c.Call("ask", ask, nil)
+	v.follow(t)
+	v.c.Call("ask", ask, nil)
+	v.counted(t, 20, 0)
+}
+
+// namedStreams: requests have the names that were asked for, and nothing of what is
+// an id in them.
+func namedStreams(t *testing.T, tr *tracer) {
+	v := newConversation(t, tr, lab.Options{})
+	v.follow(t)
+	var address string
+	v.s.Call("grpc", 0, &address)
+	v.c.Call("ask", asking{URL: v.url + "/echo/12345", N: 1, Concurrent: 1}, nil)
+	v.c.Call("ask", asking{GRPC: address, N: 1, Concurrent: 1}, nil)
+	want := []protocol.Request{{Protocol: protocol.HTTP2, Name: "POST /echo/{id}"}, {Protocol: protocol.GRPC, Name: "/lab.Peer/Ask"}}
+	lab.Wait(t, "names", func() (bool, string) {
+		names := v.RequestNames(nil)
+		for _, end := range []struct {
+			c    *lab.Container
+			role collector.Role
+		}{{v.server, collector.RoleServer}, {v.client, collector.RoleClient}} {
+			for _, w := range want {
+				if !slices.ContainsFunc(names, func(n collector.NamedRequests) bool {
+					return n.Container == idOf(end.c) && n.Role == end.role && n.Request == w && n.Count == 1
+				}) {
+					return false, fmt.Sprintf("%s: %v is not once among %v", end.c.Name, w, names)
+				}
+			}
+		}
+		return true, ""
+	})
+}
+
+// legacyStreams: containers that only cgroup v1 tells apart share the root of v2,
+// where the programs then are, and are told apart by the owners of their sockets.
+func legacyStreams(t *testing.T, tr *tracer) {
+	if !lab.HasLegacy("memory") {
+		t.Skip("not supported: no cgroup v1 hierarchy with the memory controller")
+	}
+	v := newConversation(t, tr, lab.Options{LegacyOnly: "memory"})
+	v.follow(t)
+	v.c.Call("ask", asking{URL: v.url + "/echo", N: 500, Concurrent: 10}, nil)
+	v.counted(t, 500, 0)
+	for _, c := range v.StreamCounts(nil) {
+		if c.Container == idOf(v.neighbour) && c.Opened != 1 {
+			t.Errorf("the neighbour's %v side counts %d, want its own request", c.Role, c.Opened)
+		}
 	}
 }
