@@ -86,7 +86,8 @@ const (
 	BlockHookIdHOOK_TCP_STATE BlockHookId = 0
 	BlockHookIdHOOK_BLOCK_IO  BlockHookId = 1
 	BlockHookIdHOOK_REQUEST   BlockHookId = 2
-	BlockHookIdHOOK_MAX       BlockHookId = 3
+	BlockHookIdHOOK_STREAM    BlockHookId = 3
+	BlockHookIdHOOK_MAX       BlockHookId = 4
 )
 
 type BlockLossReason uint32
@@ -107,7 +108,9 @@ const (
 	BlockLossReasonLOSS_BLOCK_UNSEEN    BlockLossReason = 12
 	BlockLossReasonLOSS_SOCKETS_FULL    BlockLossReason = 13
 	BlockLossReasonLOSS_CALLS_FULL      BlockLossReason = 14
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 15
+	BlockLossReasonLOSS_STREAM_GAP      BlockLossReason = 15
+	BlockLossReasonLOSS_STREAMS_FULL    BlockLossReason = 16
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 17
 )
 
 // Names of all BPF objects in the ELF.

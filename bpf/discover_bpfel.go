@@ -108,7 +108,8 @@ const (
 	DiscoverHookIdHOOK_TCP_STATE DiscoverHookId = 0
 	DiscoverHookIdHOOK_BLOCK_IO  DiscoverHookId = 1
 	DiscoverHookIdHOOK_REQUEST   DiscoverHookId = 2
-	DiscoverHookIdHOOK_MAX       DiscoverHookId = 3
+	DiscoverHookIdHOOK_STREAM    DiscoverHookId = 3
+	DiscoverHookIdHOOK_MAX       DiscoverHookId = 4
 )
 
 type DiscoverIndexCounts struct {
@@ -165,7 +166,9 @@ const (
 	DiscoverLossReasonLOSS_BLOCK_UNSEEN    DiscoverLossReason = 12
 	DiscoverLossReasonLOSS_SOCKETS_FULL    DiscoverLossReason = 13
 	DiscoverLossReasonLOSS_CALLS_FULL      DiscoverLossReason = 14
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 15
+	DiscoverLossReasonLOSS_STREAM_GAP      DiscoverLossReason = 15
+	DiscoverLossReasonLOSS_STREAMS_FULL    DiscoverLossReason = 16
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 17
 )
 
 type DiscoverSocketState struct {
@@ -176,7 +179,7 @@ type DiscoverSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32

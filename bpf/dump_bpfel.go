@@ -78,7 +78,8 @@ const (
 	DumpHookIdHOOK_TCP_STATE DumpHookId = 0
 	DumpHookIdHOOK_BLOCK_IO  DumpHookId = 1
 	DumpHookIdHOOK_REQUEST   DumpHookId = 2
-	DumpHookIdHOOK_MAX       DumpHookId = 3
+	DumpHookIdHOOK_STREAM    DumpHookId = 3
+	DumpHookIdHOOK_MAX       DumpHookId = 4
 )
 
 type DumpIndexCounts struct {
@@ -120,7 +121,9 @@ const (
 	DumpLossReasonLOSS_BLOCK_UNSEEN    DumpLossReason = 12
 	DumpLossReasonLOSS_SOCKETS_FULL    DumpLossReason = 13
 	DumpLossReasonLOSS_CALLS_FULL      DumpLossReason = 14
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 15
+	DumpLossReasonLOSS_STREAM_GAP      DumpLossReason = 15
+	DumpLossReasonLOSS_STREAMS_FULL    DumpLossReason = 16
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 17
 )
 
 type DumpSocketRecord struct {
@@ -156,7 +159,7 @@ type DumpSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32

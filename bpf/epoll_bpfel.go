@@ -88,7 +88,8 @@ const (
 	EpollHookIdHOOK_TCP_STATE EpollHookId = 0
 	EpollHookIdHOOK_BLOCK_IO  EpollHookId = 1
 	EpollHookIdHOOK_REQUEST   EpollHookId = 2
-	EpollHookIdHOOK_MAX       EpollHookId = 3
+	EpollHookIdHOOK_STREAM    EpollHookId = 3
+	EpollHookIdHOOK_MAX       EpollHookId = 4
 )
 
 type EpollLossReason uint32
@@ -109,7 +110,9 @@ const (
 	EpollLossReasonLOSS_BLOCK_UNSEEN    EpollLossReason = 12
 	EpollLossReasonLOSS_SOCKETS_FULL    EpollLossReason = 13
 	EpollLossReasonLOSS_CALLS_FULL      EpollLossReason = 14
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 15
+	EpollLossReasonLOSS_STREAM_GAP      EpollLossReason = 15
+	EpollLossReasonLOSS_STREAMS_FULL    EpollLossReason = 16
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 17
 )
 
 // Names of all BPF objects in the ELF.

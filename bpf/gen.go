@@ -11,3 +11,4 @@ package bpf
 //go:generate go tool bpf2go -tags linux -target bpfel RequestFexit request_fexit.bpf.c
 //go:generate go tool bpf2go -tags linux -target amd64,arm64 RequestKretprobe request_kretprobe.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel -type packet_direction -type packet_event -type packet_key -type packet_counts -type packet_socket Packet packet.bpf.c
+//go:generate go tool bpf2go -tags linux -target bpfel -type followed -type stream_row -type stream_counters -type stream_sample Stream stream.bpf.c

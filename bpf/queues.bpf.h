@@ -40,6 +40,8 @@ enum loss_reason {
 	LOSS_BLOCK_UNSEEN,	/* a block request completed and no program ran: found out later */
 	LOSS_SOCKETS_FULL,	/* more than TRACKED_MAX sockets, where they are in a table */
 	LOSS_CALLS_FULL,	/* connections to too many peers closed within a second */
+	LOSS_STREAM_GAP,	/* bytes of an HTTP/2 connection were not seen: where its frames begin is lost */
+	LOSS_STREAMS_FULL,	/* an HTTP/2 connection or stream did not fit into its table */
 	LOSS_REASON_MAX,
 };
 
@@ -93,6 +95,7 @@ enum hook_id {
 	HOOK_TCP_STATE,
 	HOOK_BLOCK_IO,
 	HOOK_REQUEST,
+	HOOK_STREAM,
 	HOOK_MAX,
 };
 

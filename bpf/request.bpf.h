@@ -3,6 +3,7 @@
 #pragma once
 
 #include "exact.bpf.h"
+#include "followed.bpf.h"
 
 /* include/linux/socket.h: receives that take no bytes off the queue, or not its
  * bytes. */
@@ -36,6 +37,8 @@ static __always_inline struct socket_state *turned(struct sock *sk, enum socket_
 		state->owner = owner_of(task);
 		state->flags &= ~SOCKET_WEAK_OWNER;
 	}
+	if (counted_as_streams(state))
+		return NULL;
 	row = row_of(state->owner, &state->slot);
 	if (!row)
 		return NULL;

@@ -92,13 +92,22 @@ type RequestFexitFamilyStats struct {
 	High     uint64
 }
 
+type RequestFexitFollowed struct {
+	_       structs.HostLayout
+	Row     uint32
+	Choice  uint32
+	Samples uint32
+	Pad     uint32
+}
+
 type RequestFexitHookId uint32
 
 const (
 	RequestFexitHookIdHOOK_TCP_STATE RequestFexitHookId = 0
 	RequestFexitHookIdHOOK_BLOCK_IO  RequestFexitHookId = 1
 	RequestFexitHookIdHOOK_REQUEST   RequestFexitHookId = 2
-	RequestFexitHookIdHOOK_MAX       RequestFexitHookId = 3
+	RequestFexitHookIdHOOK_STREAM    RequestFexitHookId = 3
+	RequestFexitHookIdHOOK_MAX       RequestFexitHookId = 4
 )
 
 type RequestFexitIndexCounts struct {
@@ -155,7 +164,9 @@ const (
 	RequestFexitLossReasonLOSS_BLOCK_UNSEEN    RequestFexitLossReason = 12
 	RequestFexitLossReasonLOSS_SOCKETS_FULL    RequestFexitLossReason = 13
 	RequestFexitLossReasonLOSS_CALLS_FULL      RequestFexitLossReason = 14
-	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 15
+	RequestFexitLossReasonLOSS_STREAM_GAP      RequestFexitLossReason = 15
+	RequestFexitLossReasonLOSS_STREAMS_FULL    RequestFexitLossReason = 16
+	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 17
 )
 
 type RequestFexitSocketState struct {
@@ -166,7 +177,7 @@ type RequestFexitSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
@@ -216,6 +227,7 @@ const (
 	RequestFexitMapControls                = "controls"
 	RequestFexitMapExactRows               = "exact_rows"
 	RequestFexitMapFamilies                = "families"
+	RequestFexitMapFollowedContainers      = "followed_containers"
 	RequestFexitMapFreeSlots               = "free_slots"
 	RequestFexitMapFreeTracked             = "free_tracked"
 	RequestFexitMapHookRuns                = "hook_runs"
@@ -286,20 +298,21 @@ type RequestFexitProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestFexitMapSpecs struct {
-	ContainerRows  *ebpf.MapSpec `ebpf:"container_rows"`
-	ContainerSlots *ebpf.MapSpec `ebpf:"container_slots"`
-	Controls       *ebpf.MapSpec `ebpf:"controls"`
-	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
-	Families       *ebpf.MapSpec `ebpf:"families"`
-	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
-	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
-	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
-	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
-	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
-	Losses         *ebpf.MapSpec `ebpf:"losses"`
-	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
-	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
-	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
+	ContainerRows      *ebpf.MapSpec `ebpf:"container_rows"`
+	ContainerSlots     *ebpf.MapSpec `ebpf:"container_slots"`
+	Controls           *ebpf.MapSpec `ebpf:"controls"`
+	ExactRows          *ebpf.MapSpec `ebpf:"exact_rows"`
+	Families           *ebpf.MapSpec `ebpf:"families"`
+	FollowedContainers *ebpf.MapSpec `ebpf:"followed_containers"`
+	FreeSlots          *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked        *ebpf.MapSpec `ebpf:"free_tracked"`
+	HookRuns           *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows        *ebpf.MapSpec `ebpf:"latency_rows"`
+	Listeners          *ebpf.MapSpec `ebpf:"listeners"`
+	Losses             *ebpf.MapSpec `ebpf:"losses"`
+	Sockets            *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked            *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts      *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // RequestFexitVariableSpecs contains global variables before they are loaded into the kernel.
@@ -331,20 +344,21 @@ func (o *RequestFexitObjects) Close() error {
 //
 // It can be passed to LoadRequestFexitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestFexitMaps struct {
-	ContainerRows  *ebpf.Map `ebpf:"container_rows"`
-	ContainerSlots *ebpf.Map `ebpf:"container_slots"`
-	Controls       *ebpf.Map `ebpf:"controls"`
-	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
-	Families       *ebpf.Map `ebpf:"families"`
-	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
-	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
-	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
-	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
-	Listeners      *ebpf.Map `ebpf:"listeners"`
-	Losses         *ebpf.Map `ebpf:"losses"`
-	Sockets        *ebpf.Map `ebpf:"sockets"`
-	Tracked        *ebpf.Map `ebpf:"tracked"`
-	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
+	ContainerRows      *ebpf.Map `ebpf:"container_rows"`
+	ContainerSlots     *ebpf.Map `ebpf:"container_slots"`
+	Controls           *ebpf.Map `ebpf:"controls"`
+	ExactRows          *ebpf.Map `ebpf:"exact_rows"`
+	Families           *ebpf.Map `ebpf:"families"`
+	FollowedContainers *ebpf.Map `ebpf:"followed_containers"`
+	FreeSlots          *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked        *ebpf.Map `ebpf:"free_tracked"`
+	HookRuns           *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows        *ebpf.Map `ebpf:"latency_rows"`
+	Listeners          *ebpf.Map `ebpf:"listeners"`
+	Losses             *ebpf.Map `ebpf:"losses"`
+	Sockets            *ebpf.Map `ebpf:"sockets"`
+	Tracked            *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts      *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *RequestFexitMaps) Close() error {
@@ -354,6 +368,7 @@ func (m *RequestFexitMaps) Close() error {
 		m.Controls,
 		m.ExactRows,
 		m.Families,
+		m.FollowedContainers,
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,

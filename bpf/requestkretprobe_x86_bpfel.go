@@ -116,7 +116,8 @@ const (
 	RequestKretprobeHookIdHOOK_TCP_STATE RequestKretprobeHookId = 0
 	RequestKretprobeHookIdHOOK_BLOCK_IO  RequestKretprobeHookId = 1
 	RequestKretprobeHookIdHOOK_REQUEST   RequestKretprobeHookId = 2
-	RequestKretprobeHookIdHOOK_MAX       RequestKretprobeHookId = 3
+	RequestKretprobeHookIdHOOK_STREAM    RequestKretprobeHookId = 3
+	RequestKretprobeHookIdHOOK_MAX       RequestKretprobeHookId = 4
 )
 
 type RequestKretprobeIndexCounts struct {
@@ -173,7 +174,9 @@ const (
 	RequestKretprobeLossReasonLOSS_BLOCK_UNSEEN    RequestKretprobeLossReason = 12
 	RequestKretprobeLossReasonLOSS_SOCKETS_FULL    RequestKretprobeLossReason = 13
 	RequestKretprobeLossReasonLOSS_CALLS_FULL      RequestKretprobeLossReason = 14
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 15
+	RequestKretprobeLossReasonLOSS_STREAM_GAP      RequestKretprobeLossReason = 15
+	RequestKretprobeLossReasonLOSS_STREAMS_FULL    RequestKretprobeLossReason = 16
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 17
 )
 
 type RequestKretprobeSocketState struct {
@@ -184,7 +187,7 @@ type RequestKretprobeSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32

@@ -88,13 +88,22 @@ type RequestTracepointFamilyStats struct {
 	High     uint64
 }
 
+type RequestTracepointFollowed struct {
+	_       structs.HostLayout
+	Row     uint32
+	Choice  uint32
+	Samples uint32
+	Pad     uint32
+}
+
 type RequestTracepointHookId uint32
 
 const (
 	RequestTracepointHookIdHOOK_TCP_STATE RequestTracepointHookId = 0
 	RequestTracepointHookIdHOOK_BLOCK_IO  RequestTracepointHookId = 1
 	RequestTracepointHookIdHOOK_REQUEST   RequestTracepointHookId = 2
-	RequestTracepointHookIdHOOK_MAX       RequestTracepointHookId = 3
+	RequestTracepointHookIdHOOK_STREAM    RequestTracepointHookId = 3
+	RequestTracepointHookIdHOOK_MAX       RequestTracepointHookId = 4
 )
 
 type RequestTracepointIndexCounts struct {
@@ -151,7 +160,9 @@ const (
 	RequestTracepointLossReasonLOSS_BLOCK_UNSEEN    RequestTracepointLossReason = 12
 	RequestTracepointLossReasonLOSS_SOCKETS_FULL    RequestTracepointLossReason = 13
 	RequestTracepointLossReasonLOSS_CALLS_FULL      RequestTracepointLossReason = 14
-	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 15
+	RequestTracepointLossReasonLOSS_STREAM_GAP      RequestTracepointLossReason = 15
+	RequestTracepointLossReasonLOSS_STREAMS_FULL    RequestTracepointLossReason = 16
+	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 17
 )
 
 type RequestTracepointSocketState struct {
@@ -162,7 +173,7 @@ type RequestTracepointSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
@@ -207,27 +218,28 @@ type RequestTracepointTrackedSocket struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RequestTracepointMapContainerRows    = "container_rows"
-	RequestTracepointMapContainerSlots   = "container_slots"
-	RequestTracepointMapControls         = "controls"
-	RequestTracepointMapExactRows        = "exact_rows"
-	RequestTracepointMapFamilies         = "families"
-	RequestTracepointMapFreeSlots        = "free_slots"
-	RequestTracepointMapFreeTracked      = "free_tracked"
-	RequestTracepointMapHookRuns         = "hook_runs"
-	RequestTracepointMapLatencyRows      = "latency_rows"
-	RequestTracepointMapListeners        = "listeners"
-	RequestTracepointMapLosses           = "losses"
-	RequestTracepointMapSockets          = "sockets"
-	RequestTracepointMapTracked          = "tracked"
-	RequestTracepointMapTrackedCounts    = "tracked_counts"
-	RequestTracepointProgRequestReceive  = "request_receive"
-	RequestTracepointProgRequestSend     = "request_send"
-	RequestTracepointVarGroupByComm      = "group_by_comm"
-	RequestTracepointVarInTable          = "in_table"
-	RequestTracepointVarReceiveIsStamped = "receive_is_stamped"
-	RequestTracepointVarSelfTgid         = "self_tgid"
-	RequestTracepointVarSendIsStamped    = "send_is_stamped"
+	RequestTracepointMapContainerRows      = "container_rows"
+	RequestTracepointMapContainerSlots     = "container_slots"
+	RequestTracepointMapControls           = "controls"
+	RequestTracepointMapExactRows          = "exact_rows"
+	RequestTracepointMapFamilies           = "families"
+	RequestTracepointMapFollowedContainers = "followed_containers"
+	RequestTracepointMapFreeSlots          = "free_slots"
+	RequestTracepointMapFreeTracked        = "free_tracked"
+	RequestTracepointMapHookRuns           = "hook_runs"
+	RequestTracepointMapLatencyRows        = "latency_rows"
+	RequestTracepointMapListeners          = "listeners"
+	RequestTracepointMapLosses             = "losses"
+	RequestTracepointMapSockets            = "sockets"
+	RequestTracepointMapTracked            = "tracked"
+	RequestTracepointMapTrackedCounts      = "tracked_counts"
+	RequestTracepointProgRequestReceive    = "request_receive"
+	RequestTracepointProgRequestSend       = "request_send"
+	RequestTracepointVarGroupByComm        = "group_by_comm"
+	RequestTracepointVarInTable            = "in_table"
+	RequestTracepointVarReceiveIsStamped   = "receive_is_stamped"
+	RequestTracepointVarSelfTgid           = "self_tgid"
+	RequestTracepointVarSendIsStamped      = "send_is_stamped"
 )
 
 // LoadRequestTracepoint returns the embedded CollectionSpec for RequestTracepoint.
@@ -280,20 +292,21 @@ type RequestTracepointProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestTracepointMapSpecs struct {
-	ContainerRows  *ebpf.MapSpec `ebpf:"container_rows"`
-	ContainerSlots *ebpf.MapSpec `ebpf:"container_slots"`
-	Controls       *ebpf.MapSpec `ebpf:"controls"`
-	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
-	Families       *ebpf.MapSpec `ebpf:"families"`
-	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
-	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
-	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
-	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
-	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
-	Losses         *ebpf.MapSpec `ebpf:"losses"`
-	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
-	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
-	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
+	ContainerRows      *ebpf.MapSpec `ebpf:"container_rows"`
+	ContainerSlots     *ebpf.MapSpec `ebpf:"container_slots"`
+	Controls           *ebpf.MapSpec `ebpf:"controls"`
+	ExactRows          *ebpf.MapSpec `ebpf:"exact_rows"`
+	Families           *ebpf.MapSpec `ebpf:"families"`
+	FollowedContainers *ebpf.MapSpec `ebpf:"followed_containers"`
+	FreeSlots          *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked        *ebpf.MapSpec `ebpf:"free_tracked"`
+	HookRuns           *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows        *ebpf.MapSpec `ebpf:"latency_rows"`
+	Listeners          *ebpf.MapSpec `ebpf:"listeners"`
+	Losses             *ebpf.MapSpec `ebpf:"losses"`
+	Sockets            *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked            *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts      *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // RequestTracepointVariableSpecs contains global variables before they are loaded into the kernel.
@@ -327,20 +340,21 @@ func (o *RequestTracepointObjects) Close() error {
 //
 // It can be passed to LoadRequestTracepointObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestTracepointMaps struct {
-	ContainerRows  *ebpf.Map `ebpf:"container_rows"`
-	ContainerSlots *ebpf.Map `ebpf:"container_slots"`
-	Controls       *ebpf.Map `ebpf:"controls"`
-	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
-	Families       *ebpf.Map `ebpf:"families"`
-	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
-	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
-	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
-	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
-	Listeners      *ebpf.Map `ebpf:"listeners"`
-	Losses         *ebpf.Map `ebpf:"losses"`
-	Sockets        *ebpf.Map `ebpf:"sockets"`
-	Tracked        *ebpf.Map `ebpf:"tracked"`
-	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
+	ContainerRows      *ebpf.Map `ebpf:"container_rows"`
+	ContainerSlots     *ebpf.Map `ebpf:"container_slots"`
+	Controls           *ebpf.Map `ebpf:"controls"`
+	ExactRows          *ebpf.Map `ebpf:"exact_rows"`
+	Families           *ebpf.Map `ebpf:"families"`
+	FollowedContainers *ebpf.Map `ebpf:"followed_containers"`
+	FreeSlots          *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked        *ebpf.Map `ebpf:"free_tracked"`
+	HookRuns           *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows        *ebpf.Map `ebpf:"latency_rows"`
+	Listeners          *ebpf.Map `ebpf:"listeners"`
+	Losses             *ebpf.Map `ebpf:"losses"`
+	Sockets            *ebpf.Map `ebpf:"sockets"`
+	Tracked            *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts      *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *RequestTracepointMaps) Close() error {
@@ -350,6 +364,7 @@ func (m *RequestTracepointMaps) Close() error {
 		m.Controls,
 		m.ExactRows,
 		m.Families,
+		m.FollowedContainers,
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,

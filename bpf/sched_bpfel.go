@@ -78,7 +78,8 @@ const (
 	SchedHookIdHOOK_TCP_STATE SchedHookId = 0
 	SchedHookIdHOOK_BLOCK_IO  SchedHookId = 1
 	SchedHookIdHOOK_REQUEST   SchedHookId = 2
-	SchedHookIdHOOK_MAX       SchedHookId = 3
+	SchedHookIdHOOK_STREAM    SchedHookId = 3
+	SchedHookIdHOOK_MAX       SchedHookId = 4
 )
 
 type SchedLossReason uint32
@@ -99,7 +100,9 @@ const (
 	SchedLossReasonLOSS_BLOCK_UNSEEN    SchedLossReason = 12
 	SchedLossReasonLOSS_SOCKETS_FULL    SchedLossReason = 13
 	SchedLossReasonLOSS_CALLS_FULL      SchedLossReason = 14
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 15
+	SchedLossReasonLOSS_STREAM_GAP      SchedLossReason = 15
+	SchedLossReasonLOSS_STREAMS_FULL    SchedLossReason = 16
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 17
 )
 
 type SchedTaskState struct {

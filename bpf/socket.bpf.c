@@ -8,6 +8,7 @@
 #include "exact.bpf.h"
 #include "compat.bpf.h"
 #include "rotation.bpf.h"
+#include "followed.bpf.h"
 #include "verdict.bpf.h"
 
 #define UNIX_SKBS_MAX 32
@@ -31,6 +32,8 @@ static __always_inline void count_requests(struct container_row *row, struct soc
 	if (!answered)
 		return;
 	state->requests = requests;
+	if (counted_as_streams(state))
+		return;
 	if (state->role == ROLE_SERVER)
 		__sync_fetch_and_add(&row->cells[QUEUE_OUTSTANDING].departures, answered);
 	else if (state->role == ROLE_CLIENT)
@@ -211,16 +214,20 @@ static __always_inline void measure_listener(struct container_row *row, struct s
 static __always_inline void add_connection(struct container_row *row, struct socket_state *state,
 					   __u64 pass)
 {
+	bool owed = waits(state);
+
 	/* Zero depths are added too: a cell that a pass never touched is a
 	 * queue that was not measured, and one that it did touch is empty. */
 	add_depth(&row->cells[QUEUE_RECEIVE], pass, state->receive_bytes, 0);
 	add_depth(&row->cells[QUEUE_UNREAD_REQUESTS], pass, state->unread_requests, 0);
 	add_depth(&row->cells[QUEUE_SEND], pass, state->send_bytes, 0);
 	add_depth(&row->cells[QUEUE_NIC_TX], pass, state->nic_tx_bytes, 0);
+	if (counted_as_streams(state))
+		owed = false;
 	if (state->role == ROLE_CLIENT)
-		add_depth(&row->cells[QUEUE_DOWNSTREAM], pass, waits(state), 0);
+		add_depth(&row->cells[QUEUE_DOWNSTREAM], pass, owed, 0);
 	else if (state->role == ROLE_SERVER)
-		add_depth(&row->cells[QUEUE_OUTSTANDING], pass, waits(state), 0);
+		add_depth(&row->cells[QUEUE_OUTSTANDING], pass, owed, 0);
 }
 
 /* Receive, send, outstanding, downstream and nic_tx of one connection.

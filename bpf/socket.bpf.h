@@ -52,7 +52,7 @@ struct socket_state {
 	__u8 role;		/* enum socket_role */
 	__u8 turn;		/* enum socket_turn, of the passive verdict */
 	__u8 flags;		/* enum socket_flag */
-	__u8 pad;
+	__u8 streams;		/* speaks HTTP/2: stream.bpf.c counts its requests while it follows the owner */
 	__u32 phase;		/* random: which passes read it when not all do */
 	__u32 quiet;		/* visits since anything moved */
 	__u32 receive_bytes;	/* as of the last full visit */

@@ -97,13 +97,22 @@ type SocketFamilyStats struct {
 	High     uint64
 }
 
+type SocketFollowed struct {
+	_       structs.HostLayout
+	Row     uint32
+	Choice  uint32
+	Samples uint32
+	Pad     uint32
+}
+
 type SocketHookId uint32
 
 const (
 	SocketHookIdHOOK_TCP_STATE SocketHookId = 0
 	SocketHookIdHOOK_BLOCK_IO  SocketHookId = 1
 	SocketHookIdHOOK_REQUEST   SocketHookId = 2
-	SocketHookIdHOOK_MAX       SocketHookId = 3
+	SocketHookIdHOOK_STREAM    SocketHookId = 3
+	SocketHookIdHOOK_MAX       SocketHookId = 4
 )
 
 type SocketIndexCounts struct {
@@ -160,7 +169,9 @@ const (
 	SocketLossReasonLOSS_BLOCK_UNSEEN    SocketLossReason = 12
 	SocketLossReasonLOSS_SOCKETS_FULL    SocketLossReason = 13
 	SocketLossReasonLOSS_CALLS_FULL      SocketLossReason = 14
-	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 15
+	SocketLossReasonLOSS_STREAM_GAP      SocketLossReason = 15
+	SocketLossReasonLOSS_STREAMS_FULL    SocketLossReason = 16
+	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 17
 )
 
 type SocketQueueCell struct {
@@ -213,7 +224,7 @@ type SocketSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32
@@ -266,33 +277,34 @@ type SocketTrackedSocket struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SocketMapCalls            = "calls"
-	SocketMapContainerRows    = "container_rows"
-	SocketMapContainerSlots   = "container_slots"
-	SocketMapControls         = "controls"
-	SocketMapExactRows        = "exact_rows"
-	SocketMapFamilies         = "families"
-	SocketMapFreeSlots        = "free_slots"
-	SocketMapFreeTracked      = "free_tracked"
-	SocketMapHookRuns         = "hook_runs"
-	SocketMapLatencyRows      = "latency_rows"
-	SocketMapListeners        = "listeners"
-	SocketMapLosses           = "losses"
-	SocketMapServedAt         = "served_at"
-	SocketMapSockets          = "sockets"
-	SocketMapTracked          = "tracked"
-	SocketMapTrackedCounts    = "tracked_counts"
-	SocketProgSocketPass      = "socket_pass"
-	SocketProgSocketPassTable = "socket_pass_table"
-	SocketProgTcpState        = "tcp_state"
-	SocketVarGroupByComm      = "group_by_comm"
-	SocketVarInTable          = "in_table"
-	SocketVarSelfTgid         = "self_tgid"
-	SocketVarTableNext        = "table_next"
-	SocketVarTablePass        = "table_pass"
-	SocketVarUnusedQueueId    = "unused_queue_id"
-	SocketVarUnusedSocketRole = "unused_socket_role"
-	SocketVarUnusedSocketTurn = "unused_socket_turn"
+	SocketMapCalls              = "calls"
+	SocketMapContainerRows      = "container_rows"
+	SocketMapContainerSlots     = "container_slots"
+	SocketMapControls           = "controls"
+	SocketMapExactRows          = "exact_rows"
+	SocketMapFamilies           = "families"
+	SocketMapFollowedContainers = "followed_containers"
+	SocketMapFreeSlots          = "free_slots"
+	SocketMapFreeTracked        = "free_tracked"
+	SocketMapHookRuns           = "hook_runs"
+	SocketMapLatencyRows        = "latency_rows"
+	SocketMapListeners          = "listeners"
+	SocketMapLosses             = "losses"
+	SocketMapServedAt           = "served_at"
+	SocketMapSockets            = "sockets"
+	SocketMapTracked            = "tracked"
+	SocketMapTrackedCounts      = "tracked_counts"
+	SocketProgSocketPass        = "socket_pass"
+	SocketProgSocketPassTable   = "socket_pass_table"
+	SocketProgTcpState          = "tcp_state"
+	SocketVarGroupByComm        = "group_by_comm"
+	SocketVarInTable            = "in_table"
+	SocketVarSelfTgid           = "self_tgid"
+	SocketVarTableNext          = "table_next"
+	SocketVarTablePass          = "table_pass"
+	SocketVarUnusedQueueId      = "unused_queue_id"
+	SocketVarUnusedSocketRole   = "unused_socket_role"
+	SocketVarUnusedSocketTurn   = "unused_socket_turn"
 )
 
 // LoadSocket returns the embedded CollectionSpec for Socket.
@@ -346,22 +358,23 @@ type SocketProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketMapSpecs struct {
-	Calls          *ebpf.MapSpec `ebpf:"calls"`
-	ContainerRows  *ebpf.MapSpec `ebpf:"container_rows"`
-	ContainerSlots *ebpf.MapSpec `ebpf:"container_slots"`
-	Controls       *ebpf.MapSpec `ebpf:"controls"`
-	ExactRows      *ebpf.MapSpec `ebpf:"exact_rows"`
-	Families       *ebpf.MapSpec `ebpf:"families"`
-	FreeSlots      *ebpf.MapSpec `ebpf:"free_slots"`
-	FreeTracked    *ebpf.MapSpec `ebpf:"free_tracked"`
-	HookRuns       *ebpf.MapSpec `ebpf:"hook_runs"`
-	LatencyRows    *ebpf.MapSpec `ebpf:"latency_rows"`
-	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
-	Losses         *ebpf.MapSpec `ebpf:"losses"`
-	ServedAt       *ebpf.MapSpec `ebpf:"served_at"`
-	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
-	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
-	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
+	Calls              *ebpf.MapSpec `ebpf:"calls"`
+	ContainerRows      *ebpf.MapSpec `ebpf:"container_rows"`
+	ContainerSlots     *ebpf.MapSpec `ebpf:"container_slots"`
+	Controls           *ebpf.MapSpec `ebpf:"controls"`
+	ExactRows          *ebpf.MapSpec `ebpf:"exact_rows"`
+	Families           *ebpf.MapSpec `ebpf:"families"`
+	FollowedContainers *ebpf.MapSpec `ebpf:"followed_containers"`
+	FreeSlots          *ebpf.MapSpec `ebpf:"free_slots"`
+	FreeTracked        *ebpf.MapSpec `ebpf:"free_tracked"`
+	HookRuns           *ebpf.MapSpec `ebpf:"hook_runs"`
+	LatencyRows        *ebpf.MapSpec `ebpf:"latency_rows"`
+	Listeners          *ebpf.MapSpec `ebpf:"listeners"`
+	Losses             *ebpf.MapSpec `ebpf:"losses"`
+	ServedAt           *ebpf.MapSpec `ebpf:"served_at"`
+	Sockets            *ebpf.MapSpec `ebpf:"sockets"`
+	Tracked            *ebpf.MapSpec `ebpf:"tracked"`
+	TrackedCounts      *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
 
 // SocketVariableSpecs contains global variables before they are loaded into the kernel.
@@ -398,22 +411,23 @@ func (o *SocketObjects) Close() error {
 //
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketMaps struct {
-	Calls          *ebpf.Map `ebpf:"calls"`
-	ContainerRows  *ebpf.Map `ebpf:"container_rows"`
-	ContainerSlots *ebpf.Map `ebpf:"container_slots"`
-	Controls       *ebpf.Map `ebpf:"controls"`
-	ExactRows      *ebpf.Map `ebpf:"exact_rows"`
-	Families       *ebpf.Map `ebpf:"families"`
-	FreeSlots      *ebpf.Map `ebpf:"free_slots"`
-	FreeTracked    *ebpf.Map `ebpf:"free_tracked"`
-	HookRuns       *ebpf.Map `ebpf:"hook_runs"`
-	LatencyRows    *ebpf.Map `ebpf:"latency_rows"`
-	Listeners      *ebpf.Map `ebpf:"listeners"`
-	Losses         *ebpf.Map `ebpf:"losses"`
-	ServedAt       *ebpf.Map `ebpf:"served_at"`
-	Sockets        *ebpf.Map `ebpf:"sockets"`
-	Tracked        *ebpf.Map `ebpf:"tracked"`
-	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
+	Calls              *ebpf.Map `ebpf:"calls"`
+	ContainerRows      *ebpf.Map `ebpf:"container_rows"`
+	ContainerSlots     *ebpf.Map `ebpf:"container_slots"`
+	Controls           *ebpf.Map `ebpf:"controls"`
+	ExactRows          *ebpf.Map `ebpf:"exact_rows"`
+	Families           *ebpf.Map `ebpf:"families"`
+	FollowedContainers *ebpf.Map `ebpf:"followed_containers"`
+	FreeSlots          *ebpf.Map `ebpf:"free_slots"`
+	FreeTracked        *ebpf.Map `ebpf:"free_tracked"`
+	HookRuns           *ebpf.Map `ebpf:"hook_runs"`
+	LatencyRows        *ebpf.Map `ebpf:"latency_rows"`
+	Listeners          *ebpf.Map `ebpf:"listeners"`
+	Losses             *ebpf.Map `ebpf:"losses"`
+	ServedAt           *ebpf.Map `ebpf:"served_at"`
+	Sockets            *ebpf.Map `ebpf:"sockets"`
+	Tracked            *ebpf.Map `ebpf:"tracked"`
+	TrackedCounts      *ebpf.Map `ebpf:"tracked_counts"`
 }
 
 func (m *SocketMaps) Close() error {
@@ -424,6 +438,7 @@ func (m *SocketMaps) Close() error {
 		m.Controls,
 		m.ExactRows,
 		m.Families,
+		m.FollowedContainers,
 		m.FreeSlots,
 		m.FreeTracked,
 		m.HookRuns,

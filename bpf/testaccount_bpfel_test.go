@@ -111,7 +111,8 @@ const (
 	testAccountHookIdHOOK_TCP_STATE testAccountHookId = 0
 	testAccountHookIdHOOK_BLOCK_IO  testAccountHookId = 1
 	testAccountHookIdHOOK_REQUEST   testAccountHookId = 2
-	testAccountHookIdHOOK_MAX       testAccountHookId = 3
+	testAccountHookIdHOOK_STREAM    testAccountHookId = 3
+	testAccountHookIdHOOK_MAX       testAccountHookId = 4
 )
 
 type testAccountLossReason uint32
@@ -132,7 +133,9 @@ const (
 	testAccountLossReasonLOSS_BLOCK_UNSEEN    testAccountLossReason = 12
 	testAccountLossReasonLOSS_SOCKETS_FULL    testAccountLossReason = 13
 	testAccountLossReasonLOSS_CALLS_FULL      testAccountLossReason = 14
-	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 15
+	testAccountLossReasonLOSS_STREAM_GAP      testAccountLossReason = 15
+	testAccountLossReasonLOSS_STREAMS_FULL    testAccountLossReason = 16
+	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 17
 )
 
 type testAccountQueueCell struct {

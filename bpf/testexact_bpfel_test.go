@@ -100,7 +100,8 @@ const (
 	testExactHookIdHOOK_TCP_STATE testExactHookId = 0
 	testExactHookIdHOOK_BLOCK_IO  testExactHookId = 1
 	testExactHookIdHOOK_REQUEST   testExactHookId = 2
-	testExactHookIdHOOK_MAX       testExactHookId = 3
+	testExactHookIdHOOK_STREAM    testExactHookId = 3
+	testExactHookIdHOOK_MAX       testExactHookId = 4
 )
 
 type testExactIndexCounts struct {
@@ -157,7 +158,9 @@ const (
 	testExactLossReasonLOSS_BLOCK_UNSEEN    testExactLossReason = 12
 	testExactLossReasonLOSS_SOCKETS_FULL    testExactLossReason = 13
 	testExactLossReasonLOSS_CALLS_FULL      testExactLossReason = 14
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 15
+	testExactLossReasonLOSS_STREAM_GAP      testExactLossReason = 15
+	testExactLossReasonLOSS_STREAMS_FULL    testExactLossReason = 16
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 17
 )
 
 type testExactSocketRole uint32
@@ -178,7 +181,7 @@ type testExactSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32

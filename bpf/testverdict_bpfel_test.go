@@ -78,7 +78,8 @@ const (
 	testVerdictHookIdHOOK_TCP_STATE testVerdictHookId = 0
 	testVerdictHookIdHOOK_BLOCK_IO  testVerdictHookId = 1
 	testVerdictHookIdHOOK_REQUEST   testVerdictHookId = 2
-	testVerdictHookIdHOOK_MAX       testVerdictHookId = 3
+	testVerdictHookIdHOOK_STREAM    testVerdictHookId = 3
+	testVerdictHookIdHOOK_MAX       testVerdictHookId = 4
 )
 
 type testVerdictIndexCounts struct {
@@ -120,7 +121,9 @@ const (
 	testVerdictLossReasonLOSS_BLOCK_UNSEEN    testVerdictLossReason = 12
 	testVerdictLossReasonLOSS_SOCKETS_FULL    testVerdictLossReason = 13
 	testVerdictLossReasonLOSS_CALLS_FULL      testVerdictLossReason = 14
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 15
+	testVerdictLossReasonLOSS_STREAM_GAP      testVerdictLossReason = 15
+	testVerdictLossReasonLOSS_STREAMS_FULL    testVerdictLossReason = 16
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 17
 )
 
 type testVerdictOwnerArgs struct {
@@ -148,7 +151,7 @@ type testVerdictSocketState struct {
 	Role           uint8
 	Turn           uint8
 	Flags          uint8
-	Pad            uint8
+	Streams        uint8
 	Phase          uint32
 	Quiet          uint32
 	ReceiveBytes   uint32

@@ -17,6 +17,7 @@ type assembler struct {
 	resolver *container.Resolver
 	groups   *grouping // nil: one row per container
 	counted  *counted  // nil while nobody's requests are counted
+	streams  *streams
 
 	order []int // slots in use, by container ID
 	dirty bool
@@ -136,6 +137,7 @@ func (a *assembler) assemble(sp *span) (rows []Row, requests []RequestRow, open 
 				readCell(&out.Cells[q], &row.Cells[q], &past.cells[q], Queue(q), sp)
 			}
 		}
+		a.streams.refine(id, out, sp)
 		received := row.SegmentsIn - past.segments
 		past.segments = row.SegmentsIn
 		a.segments += received

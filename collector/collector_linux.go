@@ -30,6 +30,7 @@ type Collector struct {
 	exact        *exactMode // nil where no flavour works
 	counted      *counted   // nil with exact
 	exactErr     error
+	streams      *streams
 	dumpErr      error
 	dumping      sync.Mutex
 	edges        *edges // nil where sockets cannot be listed
@@ -96,7 +97,9 @@ func New(cfg Config) (_ *Collector, err error) {
 		}
 	}
 	c.slots = newSlots(c.memory, c.programs.shared)
+	c.streams = newStreams(c.programs, c.resolver, cfg.NameSamples)
 	c.assembler = newAssembler(c.slots, c.resolver, cfg.GroupBy)
+	c.assembler.streams = c.streams
 	if cfg.Exact {
 		c.choice.set("everybody", func(*container.Container) bool { return true })
 	}
@@ -285,6 +288,9 @@ func (c *Collector) Close() error {
 	c.closeOnce.Do(func() {
 		if c.exact.active() {
 			c.exact.switchOff(c.memory)
+		}
+		if c.streams != nil {
+			c.streams.close()
 		}
 		c.exact = nil // refers to programs, whose variables stay mapped while anyone does
 		if c.backlog != nil {

@@ -16,9 +16,15 @@ type Config struct {
 	PassHz    float64       // socket passes per second the budget may lower; default 200
 	CPUBudget float64       // share of the host's CPU, 0..1; default 0.005, see [Config.budgetShare]
 	GroupBy   container.GroupBy
-	Exact     bool                // count every request of every container, see [Collector.CountExactly]
-	Resolver  *container.Resolver // default: a live host's, grouped by GroupBy
-	Logger    *slog.Logger        // default: slog.Default()
+	Exact     bool // count every request of every container, see [Collector.CountExactly]
+	// Streams picks the containers whose HTTP/2 streams are counted one by one; nil:
+	// none, but those of [Collector.FollowStreams].
+	Streams Pick
+	// NameSamples is how many beginnings of requests per second of each of these are
+	// looked at for their names; 0: none.
+	NameSamples int
+	Resolver    *container.Resolver // default: a live host's, grouped by GroupBy
+	Logger      *slog.Logger        // default: slog.Default()
 
 	refuse func(object string) error // in tests, the kernel's answer to a BPF object; nil: ask the kernel
 	types  *btf.Cache                // in tests, the kernel's types, read once; nil: read them

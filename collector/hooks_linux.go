@@ -27,6 +27,7 @@ var hookCost = [bpf.SocketHookIdHOOK_MAX]time.Duration{
 	bpf.SocketHookIdHOOK_TCP_STATE: 600 * time.Nanosecond,
 	bpf.SocketHookIdHOOK_BLOCK_IO:  1200 * time.Nanosecond,
 	bpf.SocketHookIdHOOK_REQUEST:   100 * time.Nanosecond,
+	bpf.SocketHookIdHOOK_STREAM:    400 * time.Nanosecond,
 }
 
 // read takes what was run since the last reading, wall ago.

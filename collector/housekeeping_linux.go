@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"seer/bpf"
+	"seer/collector/container"
 )
 
 // How often housekeeping does what.
@@ -51,6 +52,8 @@ func (c *Collector) keepHouse(ctx context.Context) {
 	ticker := time.NewTicker(houseEvery)
 	defer ticker.Stop()
 	discovered, rechosen := time.Now(), time.Now()
+	var owners []container.ID
+	var streamsErr error
 	for {
 		c.refresh(ctx)
 		if now := time.Now(); now.Sub(discovered) >= c.discoverEvery() {
@@ -65,9 +68,14 @@ func (c *Collector) keepHouse(ctx context.Context) {
 		if c.tracked != nil {
 			c.tracked.sweep()
 		}
+		owners = c.slots.appendOwners(owners[:0])
 		health := append([]Probe(nil), c.health...)
 		exactErr := c.exactErr
 		c.rowsMu.Unlock()
+		if err := c.streams.keep(c.cfg.Streams, owners); err != nil && (streamsErr == nil || err.Error() != streamsErr.Error()) {
+			streamsErr = err // said once
+			c.log.Warn("streams", "err", err)
+		}
 		if time.Since(rechosen) > rechooseEvery {
 			rechosen = time.Now()
 			if choice, changed := c.resolver.Rechoose(); changed {
@@ -309,4 +317,6 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_BLOCK_UNSEEN:    "block_unseen",
 	bpf.SocketLossReasonLOSS_SOCKETS_FULL:    "sockets_full",
 	bpf.SocketLossReasonLOSS_CALLS_FULL:      "calls_full",
+	bpf.SocketLossReasonLOSS_STREAM_GAP:      "stream_gap",
+	bpf.SocketLossReasonLOSS_STREAMS_FULL:    "streams_full",
 }

@@ -115,5 +115,15 @@ func (s *slots) used() int {
 	return n
 }
 
+// appendOwners appends the containers that have a row.
+func (s *slots) appendOwners(dst []container.ID) []container.ID {
+	for i := range s.rows[:s.high] {
+		if owner := s.rows[i].Owner; owner != 0 {
+			dst = append(dst, container.ID(owner))
+		}
+	}
+	return dst
+}
+
 // extend finds how far the rows in use reach now.
 func (s *slots) extend() { s.high = int(min(s.stats.High, uint64(len(s.rows)))) }

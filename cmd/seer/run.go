@@ -22,6 +22,8 @@ type runOptions struct {
 	groupBy   string
 	exact     string
 	qos       qos.Targets
+	streams   string
+	names     string
 	budget    cpuShare
 	db        string
 	keepAge   age
@@ -85,6 +87,8 @@ func addRun(cmd *cobra.Command) {
 	f.StringVar(&o.groupBy, "group-by", "container", "one row for each container, service, unit or comm")
 	f.StringVar(&o.exact, "exact", "auto", "whose requests are counted and timed one by one, by hooks on send and receive: auto, off, on, or names, by comma")
 	f.Var(&o.qos, "qos", `promise to users, such as "frontend p99 20ms"; may be repeated; none: learned`)
+	f.StringVar(&o.streams, "streams", "off", "count HTTP/2 and gRPC requests by stream: off, or containers and services, by comma")
+	f.StringVar(&o.names, "names", "on", "name requests of --streams from samples of their first bytes: on, or off to look at none")
 	f.Var(&o.budget, "cpu-budget", "share of the host's CPU that seer may use, at least 1% of one core")
 	f.StringVar(&o.db, "db", defaultDB, `directory of the database, or "none"`)
 	f.Var(&o.keepAge, "keep-age", "drop older samples; 0 keeps them")
@@ -129,6 +133,12 @@ func (o *runOptions) check() error {
 	if _, err := pickExact(o.exact); err != nil {
 		return err
 	}
+	if _, err := pickStreams(o.streams); err != nil {
+		return err
+	}
+	if o.names != "on" && o.names != "off" {
+		return fmt.Errorf("--names %q: want on or off", o.names)
+	}
 	switch o.act {
 	case "off":
 	case "dry-run", "on":
@@ -147,13 +157,40 @@ func pickExact(flag string) (collector.Pick, error) {
 	case "on":
 		return func(*container.Container) bool { return true }, nil
 	}
-	names := strings.Split(flag, ",")
-	if slices.Contains(names, "") {
+	pick, ok := pickNamed(flag)
+	if !ok {
 		return nil, fmt.Errorf("--exact %q: want auto, off, on, or names of containers and services, by comma", flag)
 	}
+	return pick, nil
+}
+
+// pickStreams says whose streams are counted; nil where nobody's are.
+func pickStreams(flag string) (collector.Pick, error) {
+	if flag == "off" {
+		return nil, nil
+	}
+	pick, ok := pickNamed(flag)
+	if !ok {
+		return nil, fmt.Errorf("--streams %q: want off, or names of containers and services, by comma", flag)
+	}
+	return pick, nil
+}
+
+// pickNamed picks containers and services by their names, false where one is empty.
+func pickNamed(list string) (collector.Pick, bool) {
+	names := strings.Split(list, ",")
 	return func(c *container.Container) bool {
 		return slices.Contains(names, c.Name) || c.Service != "" && slices.Contains(names, c.Service)
-	}, nil
+	}, !slices.Contains(names, "")
+}
+
+// nameSamples is how many beginnings of requests a second of each container are
+// looked at: enough to tell shares of some percent within a minute.
+func nameSamples(flag string) int {
+	if flag == "off" {
+		return 0
+	}
+	return 20
 }
 
 // checkAddress refuses what could never be listened on. An empty address is

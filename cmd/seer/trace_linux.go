@@ -72,8 +72,13 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 	if err != nil {
 		return usageError(fmt.Errorf("run: --group-by: %w", err))
 	}
+	streams, err := pickStreams(o.streams)
+	if err != nil {
+		return usageError(fmt.Errorf("run: %w", err))
+	}
 	c, err := collector.New(collector.Config{
 		Tick: o.tick, CPUBudget: float64(o.budget), GroupBy: groupBy, Logger: log,
+		Streams: streams, NameSamples: nameSamples(o.names),
 	})
 	if err != nil {
 		showVerifierLog(screen, err, o.verbose)
@@ -118,7 +123,11 @@ func trace(ctx context.Context, o *runOptions, logs io.Writer) (err error) {
 		group.Go(func() error { return server.ServeWeb(ctx, web) })
 	}
 	if !o.keepCaps {
-		if err := feature.Drop(feature.RunCapabilities()...); err != nil {
+		keep := feature.RunCapabilities()
+		if streams != nil {
+			keep = append(keep, cap.NET_ADMIN) // to attach to the cgroups of containers that come later
+		}
+		if err := feature.Drop(keep...); err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
 	}
