@@ -59,6 +59,8 @@ type BlockControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type BlockFamilyId uint32
@@ -106,7 +108,8 @@ const (
 	BlockLossReasonLOSS_BLOCK_UNSEEN    BlockLossReason = 12
 	BlockLossReasonLOSS_SOCKETS_FULL    BlockLossReason = 13
 	BlockLossReasonLOSS_CALLS_FULL      BlockLossReason = 14
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 15
+	BlockLossReasonLOSS_SPANS_FULL      BlockLossReason = 15
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 16
 )
 
 // Names of all BPF objects in the ELF.

@@ -51,6 +51,8 @@ type DiscoverControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type DiscoverEpollState struct {
@@ -129,7 +131,8 @@ const (
 	DiscoverLossReasonLOSS_BLOCK_UNSEEN    DiscoverLossReason = 12
 	DiscoverLossReasonLOSS_SOCKETS_FULL    DiscoverLossReason = 13
 	DiscoverLossReasonLOSS_CALLS_FULL      DiscoverLossReason = 14
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 15
+	DiscoverLossReasonLOSS_SPANS_FULL      DiscoverLossReason = 15
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 16
 )
 
 type DiscoverSocketState struct {

@@ -51,6 +51,8 @@ type DumpControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type DumpFamilyId uint32
@@ -119,7 +121,8 @@ const (
 	DumpLossReasonLOSS_BLOCK_UNSEEN    DumpLossReason = 12
 	DumpLossReasonLOSS_SOCKETS_FULL    DumpLossReason = 13
 	DumpLossReasonLOSS_CALLS_FULL      DumpLossReason = 14
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 15
+	DumpLossReasonLOSS_SPANS_FULL      DumpLossReason = 15
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 16
 )
 
 type DumpSocketRecord struct {

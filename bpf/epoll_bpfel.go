@@ -51,6 +51,8 @@ type EpollControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type EpollEpollState struct {
@@ -108,7 +110,8 @@ const (
 	EpollLossReasonLOSS_BLOCK_UNSEEN    EpollLossReason = 12
 	EpollLossReasonLOSS_SOCKETS_FULL    EpollLossReason = 13
 	EpollLossReasonLOSS_CALLS_FULL      EpollLossReason = 14
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 15
+	EpollLossReasonLOSS_SPANS_FULL      EpollLossReason = 15
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 16
 )
 
 // Names of all BPF objects in the ELF.

@@ -40,6 +40,7 @@ enum loss_reason {
 	LOSS_BLOCK_UNSEEN,	/* a block request completed and no program ran: found out later */
 	LOSS_SOCKETS_FULL,	/* more than TRACKED_MAX sockets, where they are in a table */
 	LOSS_CALLS_FULL,	/* connections to too many peers closed within a second */
+	LOSS_SPANS_FULL,	/* the ring of spans was full: requests of a window without a span */
 	LOSS_REASON_MAX,
 };
 
@@ -111,6 +112,10 @@ struct control {
 	 * css_set.subsys, HIERARCHY_V2 or HIERARCHY_NONE. */
 	int primary_hierarchy;
 	int secondary_hierarchy;
+	/* Requests that are open at any time in between leave spans (spans.bpf.h);
+	 * both 0: none do. */
+	__u64 spans_from_ns;
+	__u64 spans_until_ns;
 };
 
 /* Written by the iterators, read by Go. */

@@ -51,6 +51,8 @@ type RequestFexitControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type RequestFexitExactRow struct {
@@ -153,7 +155,8 @@ const (
 	RequestFexitLossReasonLOSS_BLOCK_UNSEEN    RequestFexitLossReason = 12
 	RequestFexitLossReasonLOSS_SOCKETS_FULL    RequestFexitLossReason = 13
 	RequestFexitLossReasonLOSS_CALLS_FULL      RequestFexitLossReason = 14
-	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 15
+	RequestFexitLossReasonLOSS_SPANS_FULL      RequestFexitLossReason = 15
+	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 16
 )
 
 type RequestFexitSocketState struct {
@@ -221,6 +224,7 @@ const (
 	RequestFexitMapListeners               = "listeners"
 	RequestFexitMapLosses                  = "losses"
 	RequestFexitMapSockets                 = "sockets"
+	RequestFexitMapSpans                   = "spans"
 	RequestFexitMapTracked                 = "tracked"
 	RequestFexitMapTrackedCounts           = "tracked_counts"
 	RequestFexitProgRequestReceive         = "request_receive"
@@ -296,6 +300,7 @@ type RequestFexitMapSpecs struct {
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Spans          *ebpf.MapSpec `ebpf:"spans"`
 	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
 	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
@@ -341,6 +346,7 @@ type RequestFexitMaps struct {
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Spans          *ebpf.Map `ebpf:"spans"`
 	Tracked        *ebpf.Map `ebpf:"tracked"`
 	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
@@ -359,6 +365,7 @@ func (m *RequestFexitMaps) Close() error {
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Spans,
 		m.Tracked,
 		m.TrackedCounts,
 	)

@@ -69,6 +69,8 @@ type RequestKretprobeControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type RequestKretprobeExactRow struct {
@@ -171,7 +173,8 @@ const (
 	RequestKretprobeLossReasonLOSS_BLOCK_UNSEEN    RequestKretprobeLossReason = 12
 	RequestKretprobeLossReasonLOSS_SOCKETS_FULL    RequestKretprobeLossReason = 13
 	RequestKretprobeLossReasonLOSS_CALLS_FULL      RequestKretprobeLossReason = 14
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 15
+	RequestKretprobeLossReasonLOSS_SPANS_FULL      RequestKretprobeLossReason = 15
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 16
 )
 
 type RequestKretprobeSocketState struct {

@@ -51,6 +51,8 @@ type RequestTracepointControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type RequestTracepointExactCounters struct {
@@ -149,7 +151,17 @@ const (
 	RequestTracepointLossReasonLOSS_BLOCK_UNSEEN    RequestTracepointLossReason = 12
 	RequestTracepointLossReasonLOSS_SOCKETS_FULL    RequestTracepointLossReason = 13
 	RequestTracepointLossReasonLOSS_CALLS_FULL      RequestTracepointLossReason = 14
-	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 15
+	RequestTracepointLossReasonLOSS_SPANS_FULL      RequestTracepointLossReason = 15
+	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 16
+)
+
+type RequestTracepointRequestEvent uint32
+
+const (
+	RequestTracepointRequestEventREQUEST_NOTHING       RequestTracepointRequestEvent = 0
+	RequestTracepointRequestEventREQUEST_OPENED        RequestTracepointRequestEvent = 1
+	RequestTracepointRequestEventREQUEST_ANSWERED      RequestTracepointRequestEvent = 2
+	RequestTracepointRequestEventREQUEST_ANSWERED_MORE RequestTracepointRequestEvent = 3
 )
 
 type RequestTracepointSocketState struct {
@@ -192,6 +204,20 @@ type RequestTracepointSocketState struct {
 	VisitedNs uint64
 }
 
+type RequestTracepointSpanRecord struct {
+	_        structs.HostLayout
+	Owner    uint64
+	Sock     uint64
+	OpenedNs uint64
+	AtNs     uint64
+	Local    RequestTracepointListenerKey
+	Remote   RequestTracepointListenerKey
+	Seq      uint32
+	Thread   uint32
+	Role     uint32
+	Event    uint32
+}
+
 type RequestTracepointTrackedSocket struct {
 	_      structs.HostLayout
 	Sk     uint64
@@ -205,27 +231,30 @@ type RequestTracepointTrackedSocket struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RequestTracepointMapContainerRows    = "container_rows"
-	RequestTracepointMapContainerSlots   = "container_slots"
-	RequestTracepointMapControls         = "controls"
-	RequestTracepointMapExactRows        = "exact_rows"
-	RequestTracepointMapFamilies         = "families"
-	RequestTracepointMapFreeSlots        = "free_slots"
-	RequestTracepointMapFreeTracked      = "free_tracked"
-	RequestTracepointMapHookRuns         = "hook_runs"
-	RequestTracepointMapLatencyRows      = "latency_rows"
-	RequestTracepointMapListeners        = "listeners"
-	RequestTracepointMapLosses           = "losses"
-	RequestTracepointMapSockets          = "sockets"
-	RequestTracepointMapTracked          = "tracked"
-	RequestTracepointMapTrackedCounts    = "tracked_counts"
-	RequestTracepointProgRequestReceive  = "request_receive"
-	RequestTracepointProgRequestSend     = "request_send"
-	RequestTracepointVarGroupByComm      = "group_by_comm"
-	RequestTracepointVarInTable          = "in_table"
-	RequestTracepointVarReceiveIsStamped = "receive_is_stamped"
-	RequestTracepointVarSelfTgid         = "self_tgid"
-	RequestTracepointVarSendIsStamped    = "send_is_stamped"
+	RequestTracepointMapContainerRows      = "container_rows"
+	RequestTracepointMapContainerSlots     = "container_slots"
+	RequestTracepointMapControls           = "controls"
+	RequestTracepointMapExactRows          = "exact_rows"
+	RequestTracepointMapFamilies           = "families"
+	RequestTracepointMapFreeSlots          = "free_slots"
+	RequestTracepointMapFreeTracked        = "free_tracked"
+	RequestTracepointMapHookRuns           = "hook_runs"
+	RequestTracepointMapLatencyRows        = "latency_rows"
+	RequestTracepointMapListeners          = "listeners"
+	RequestTracepointMapLosses             = "losses"
+	RequestTracepointMapSockets            = "sockets"
+	RequestTracepointMapSpans              = "spans"
+	RequestTracepointMapTracked            = "tracked"
+	RequestTracepointMapTrackedCounts      = "tracked_counts"
+	RequestTracepointProgRequestReceive    = "request_receive"
+	RequestTracepointProgRequestSend       = "request_send"
+	RequestTracepointVarGroupByComm        = "group_by_comm"
+	RequestTracepointVarInTable            = "in_table"
+	RequestTracepointVarReceiveIsStamped   = "receive_is_stamped"
+	RequestTracepointVarSelfTgid           = "self_tgid"
+	RequestTracepointVarSendIsStamped      = "send_is_stamped"
+	RequestTracepointVarUnusedRequestEvent = "unused_request_event"
+	RequestTracepointVarUnusedSpanRecord   = "unused_span_record"
 )
 
 // LoadRequestTracepoint returns the embedded CollectionSpec for RequestTracepoint.
@@ -290,6 +319,7 @@ type RequestTracepointMapSpecs struct {
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Losses         *ebpf.MapSpec `ebpf:"losses"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Spans          *ebpf.MapSpec `ebpf:"spans"`
 	Tracked        *ebpf.MapSpec `ebpf:"tracked"`
 	TrackedCounts  *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
@@ -298,11 +328,13 @@ type RequestTracepointMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestTracepointVariableSpecs struct {
-	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
-	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
-	ReceiveIsStamped *ebpf.VariableSpec `ebpf:"receive_is_stamped"`
-	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
-	SendIsStamped    *ebpf.VariableSpec `ebpf:"send_is_stamped"`
+	GroupByComm        *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable            *ebpf.VariableSpec `ebpf:"in_table"`
+	ReceiveIsStamped   *ebpf.VariableSpec `ebpf:"receive_is_stamped"`
+	SelfTgid           *ebpf.VariableSpec `ebpf:"self_tgid"`
+	SendIsStamped      *ebpf.VariableSpec `ebpf:"send_is_stamped"`
+	UnusedRequestEvent *ebpf.VariableSpec `ebpf:"unused_request_event"`
+	UnusedSpanRecord   *ebpf.VariableSpec `ebpf:"unused_span_record"`
 }
 
 // RequestTracepointObjects contains all objects after they have been loaded into the kernel.
@@ -337,6 +369,7 @@ type RequestTracepointMaps struct {
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Losses         *ebpf.Map `ebpf:"losses"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Spans          *ebpf.Map `ebpf:"spans"`
 	Tracked        *ebpf.Map `ebpf:"tracked"`
 	TrackedCounts  *ebpf.Map `ebpf:"tracked_counts"`
 }
@@ -355,6 +388,7 @@ func (m *RequestTracepointMaps) Close() error {
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Spans,
 		m.Tracked,
 		m.TrackedCounts,
 	)
@@ -364,11 +398,13 @@ func (m *RequestTracepointMaps) Close() error {
 //
 // It can be passed to LoadRequestTracepointObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestTracepointVariables struct {
-	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
-	InTable          *ebpf.Variable `ebpf:"in_table"`
-	ReceiveIsStamped *ebpf.Variable `ebpf:"receive_is_stamped"`
-	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
-	SendIsStamped    *ebpf.Variable `ebpf:"send_is_stamped"`
+	GroupByComm        *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable            *ebpf.Variable `ebpf:"in_table"`
+	ReceiveIsStamped   *ebpf.Variable `ebpf:"receive_is_stamped"`
+	SelfTgid           *ebpf.Variable `ebpf:"self_tgid"`
+	SendIsStamped      *ebpf.Variable `ebpf:"send_is_stamped"`
+	UnusedRequestEvent *ebpf.Variable `ebpf:"unused_request_event"`
+	UnusedSpanRecord   *ebpf.Variable `ebpf:"unused_span_record"`
 }
 
 // RequestTracepointPrograms contains all programs after they have been loaded into the kernel.

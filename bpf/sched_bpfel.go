@@ -51,6 +51,8 @@ type SchedControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type SchedFamilyId uint32
@@ -98,7 +100,8 @@ const (
 	SchedLossReasonLOSS_BLOCK_UNSEEN    SchedLossReason = 12
 	SchedLossReasonLOSS_SOCKETS_FULL    SchedLossReason = 13
 	SchedLossReasonLOSS_CALLS_FULL      SchedLossReason = 14
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 15
+	SchedLossReasonLOSS_SPANS_FULL      SchedLossReason = 15
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 16
 )
 
 type SchedTaskState struct {

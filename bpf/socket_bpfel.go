@@ -56,6 +56,8 @@ type SocketControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type SocketExactRow struct {
@@ -158,7 +160,8 @@ const (
 	SocketLossReasonLOSS_BLOCK_UNSEEN    SocketLossReason = 12
 	SocketLossReasonLOSS_SOCKETS_FULL    SocketLossReason = 13
 	SocketLossReasonLOSS_CALLS_FULL      SocketLossReason = 14
-	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 15
+	SocketLossReasonLOSS_SPANS_FULL      SocketLossReason = 15
+	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 16
 )
 
 type SocketQueueCell struct {

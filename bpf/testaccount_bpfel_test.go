@@ -45,6 +45,8 @@ type testAccountControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type testAccountDepthArgs struct {
@@ -131,7 +133,8 @@ const (
 	testAccountLossReasonLOSS_BLOCK_UNSEEN    testAccountLossReason = 12
 	testAccountLossReasonLOSS_SOCKETS_FULL    testAccountLossReason = 13
 	testAccountLossReasonLOSS_CALLS_FULL      testAccountLossReason = 14
-	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 15
+	testAccountLossReasonLOSS_SPANS_FULL      testAccountLossReason = 15
+	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 16
 )
 
 type testAccountQueueCell struct {

@@ -57,6 +57,8 @@ type testExactControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type testExactExactCounters struct {
@@ -155,7 +157,8 @@ const (
 	testExactLossReasonLOSS_BLOCK_UNSEEN    testExactLossReason = 12
 	testExactLossReasonLOSS_SOCKETS_FULL    testExactLossReason = 13
 	testExactLossReasonLOSS_CALLS_FULL      testExactLossReason = 14
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 15
+	testExactLossReasonLOSS_SPANS_FULL      testExactLossReason = 15
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 16
 )
 
 type testExactSocketRole uint32

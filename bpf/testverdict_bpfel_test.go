@@ -51,6 +51,8 @@ type testVerdictControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type testVerdictFamilyId uint32
@@ -119,7 +121,8 @@ const (
 	testVerdictLossReasonLOSS_BLOCK_UNSEEN    testVerdictLossReason = 12
 	testVerdictLossReasonLOSS_SOCKETS_FULL    testVerdictLossReason = 13
 	testVerdictLossReasonLOSS_CALLS_FULL      testVerdictLossReason = 14
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 15
+	testVerdictLossReasonLOSS_SPANS_FULL      testVerdictLossReason = 15
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 16
 )
 
 type testVerdictOwnerArgs struct {

@@ -309,4 +309,5 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_BLOCK_UNSEEN:    "block_unseen",
 	bpf.SocketLossReasonLOSS_SOCKETS_FULL:    "sockets_full",
 	bpf.SocketLossReasonLOSS_CALLS_FULL:      "calls_full",
+	bpf.SocketLossReasonLOSS_SPANS_FULL:      "spans_full",
 }

@@ -46,7 +46,7 @@ type programs struct {
 // sharedMaps names the maps that more than one object declares.
 var sharedMaps = []string{
 	"container_rows", "container_slots", "free_slots", "losses", "hook_runs", "controls", "families",
-	"sockets", "tracked", "free_tracked", "tracked_counts", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows", "latency_rows",
+	"sockets", "tracked", "free_tracked", "tracked_counts", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows", "latency_rows", "spans",
 }
 
 // newPrograms creates the shared maps; families are loaded one by one.
