@@ -17,6 +17,7 @@ type Config struct {
 	CPUBudget float64       // share of the host's CPU, 0..1; default 0.005, see [Config.budgetShare]
 	GroupBy   container.GroupBy
 	Exact     bool                // count every request of every container, see [Collector.CountExactly]
+	Spans     bool                // make room for spans, see [Collector.RecordSpans]
 	Resolver  *container.Resolver // default: a live host's, grouped by GroupBy
 	Logger    *slog.Logger        // default: slog.Default()
 

@@ -28,6 +28,7 @@ type programs struct {
 	shared     map[string]*ebpf.Map // declared by several objects, created once
 	settings   map[string]any       // values of const volatile variables
 	refuse     func(object string) error
+	spans      bool             // are wanted
 	subsystems map[string]int32 // index of each cgroup controller in css_set.subsys
 	objects    map[string]*ebpf.Collection
 	links      []link.Link
@@ -64,6 +65,7 @@ func newPrograms(cfg Config) (_ *programs, err error) {
 		shared:  map[string]*ebpf.Map{},
 		objects: map[string]*ebpf.Collection{},
 		refuse:  cfg.refuse,
+		spans:   cfg.Spans,
 		epollFD: -1,
 	}
 	defer func() {
@@ -175,6 +177,9 @@ func (p *programs) load(name string, spec *ebpf.CollectionSpec, err error) (*ebp
 		}
 		if !p.inTable && slices.Contains(tableMaps, m) {
 			mapSpec.MaxEntries = 1
+		}
+		if !p.spans && m == "spans" {
+			mapSpec.MaxEntries = uint32(os.Getpagesize())
 		}
 		if p.shared[m] == nil {
 			if p.shared[m], err = ebpf.NewMap(mapSpec); err != nil {

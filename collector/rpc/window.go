@@ -100,6 +100,16 @@ func (g *Gather) Add(r *Record) bool {
 	return true
 }
 
+// Answered reports whether every request so far has been.
+func (g *Gather) Answered() bool {
+	for i := range g.spans {
+		if g.spans[i].First == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Window joins and links what was collected. held is how many requests each container
 // was known to hold at a moment before the window began.
 func (g *Gather) Window(from, until int64, held map[uint64]int, heldAt int64, lost uint64) *Window {
