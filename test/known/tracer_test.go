@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Main(m, map[string]lab.Workload{heldPackets: heldWorkload})
+	lab.Main(m, map[string]lab.Workload{heldPackets: heldWorkload, tierWorkload: tier})
 }
 
 // tick is what the tests sample at: the default.
