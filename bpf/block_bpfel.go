@@ -60,6 +60,8 @@ type BlockControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type BlockFamilyId uint32
@@ -110,7 +112,8 @@ const (
 	BlockLossReasonLOSS_CALLS_FULL      BlockLossReason = 14
 	BlockLossReasonLOSS_STREAM_GAP      BlockLossReason = 15
 	BlockLossReasonLOSS_STREAMS_FULL    BlockLossReason = 16
-	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 17
+	BlockLossReasonLOSS_SPANS_FULL      BlockLossReason = 17
+	BlockLossReasonLOSS_REASON_MAX      BlockLossReason = 18
 )
 
 // Names of all BPF objects in the ELF.

@@ -66,19 +66,6 @@ static __always_inline void forget_namespace(struct listener_key *place)
 		place->netns = 0;
 }
 
-static __always_inline void remote_address(const struct sock *sk, struct listener_key *key)
-{
-	__builtin_memset(key, 0, sizeof(*key));
-	key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	key->port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
-		BPF_CORE_READ_INTO(&key->address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
-	} else {
-		key->address[2] = V4_MAPPED_PREFIX;
-		key->address[3] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-	}
-}
-
 /* A connection was accepted at its local address. */
 static __always_inline void note_served(const struct sock *sk, __u64 owner)
 {

@@ -52,6 +52,8 @@ type DiscoverControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type DiscoverEpollState struct {
@@ -168,7 +170,8 @@ const (
 	DiscoverLossReasonLOSS_CALLS_FULL      DiscoverLossReason = 14
 	DiscoverLossReasonLOSS_STREAM_GAP      DiscoverLossReason = 15
 	DiscoverLossReasonLOSS_STREAMS_FULL    DiscoverLossReason = 16
-	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 17
+	DiscoverLossReasonLOSS_SPANS_FULL      DiscoverLossReason = 17
+	DiscoverLossReasonLOSS_REASON_MAX      DiscoverLossReason = 18
 )
 
 type DiscoverSocketState struct {

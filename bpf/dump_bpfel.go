@@ -52,6 +52,8 @@ type DumpControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type DumpFamilyId uint32
@@ -123,7 +125,8 @@ const (
 	DumpLossReasonLOSS_CALLS_FULL      DumpLossReason = 14
 	DumpLossReasonLOSS_STREAM_GAP      DumpLossReason = 15
 	DumpLossReasonLOSS_STREAMS_FULL    DumpLossReason = 16
-	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 17
+	DumpLossReasonLOSS_SPANS_FULL      DumpLossReason = 17
+	DumpLossReasonLOSS_REASON_MAX      DumpLossReason = 18
 )
 
 type DumpSocketRecord struct {

@@ -52,6 +52,8 @@ type EpollControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type EpollEpollState struct {
@@ -112,7 +114,8 @@ const (
 	EpollLossReasonLOSS_CALLS_FULL      EpollLossReason = 14
 	EpollLossReasonLOSS_STREAM_GAP      EpollLossReason = 15
 	EpollLossReasonLOSS_STREAMS_FULL    EpollLossReason = 16
-	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 17
+	EpollLossReasonLOSS_SPANS_FULL      EpollLossReason = 17
+	EpollLossReasonLOSS_REASON_MAX      EpollLossReason = 18
 )
 
 // Names of all BPF objects in the ELF.

@@ -192,8 +192,16 @@ static __always_inline bool says_nothing(const struct exact_state *exact, enum s
 	       (opens(turn, role) || exact->timed_by != chosen);
 }
 
+/* What a receive or a send was to its request. */
+enum request_event {
+	REQUEST_NOTHING,
+	REQUEST_OPENED,
+	REQUEST_ANSWERED,	/* the first byte of the answer */
+	REQUEST_ANSWERED_MORE,	/* a later one, so much later that it is another bucket */
+};
+
 /* Counts a receive or a send of at least one byte. */
-static __always_inline void count_turn(struct exact_state *exact, __u32 slot, __u8 role,
+static __always_inline enum request_event count_turn(struct exact_state *exact, __u32 slot, __u8 role,
 				       enum socket_turn turn, __u32 chosen, __u64 now_ns)
 {
 	bool more = exact->said_to == chosen && exact->turn == turn;
@@ -201,24 +209,28 @@ static __always_inline void count_turn(struct exact_state *exact, __u32 slot, __
 	struct exact_row *row;
 
 	if (more) {
+		__u16 bucket = exact->bucket;
+
 		if (!opens(turn, role))
 			time_answer(exact, chosen, role, false, now_ns);
-		return;
+		return exact->bucket == bucket ? REQUEST_NOTHING : REQUEST_ANSWERED_MORE;
 	}
 	exact->said_to = chosen;
 	exact->turn = turn;
 	exact->timed_by = 0;
 	if (!opens(turn, role)) {
-		if (depart_request(exact, slot, role, chosen, true, now_ns))
-			time_answer(exact, chosen, role, true, now_ns);
-		return;
+		if (!depart_request(exact, slot, role, chosen, true, now_ns))
+			return REQUEST_NOTHING;
+		time_answer(exact, chosen, role, true, now_ns);
+		return REQUEST_ANSWERED;
 	}
 	row = exact_row_of(slot);
 	if (!row)
-		return;
+		return REQUEST_NOTHING;
 	counters = role == ROLE_SERVER ? &row->outstanding : &row->downstream;
 	exact->opened_by = chosen;
 	exact->opened_ns = now_ns;
 	__sync_fetch_and_add(&counters->arrivals, 1);
 	__sync_fetch_and_add(&counters->in_ns, now_ns);
+	return REQUEST_OPENED;
 }

@@ -6,7 +6,7 @@ package bpf
 //go:generate go tool bpf2go -tags linux -target bpfel -type epoll_state Epoll epoll.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel Sched sched.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel Block block.bpf.c
-//go:generate go tool bpf2go -tags linux -target bpfel -type exact_row -type exact_counters -type latency_row RequestTracepoint request_tracepoint.bpf.c
+//go:generate go tool bpf2go -tags linux -target bpfel -type exact_row -type exact_counters -type latency_row -type request_event -type span_record RequestTracepoint request_tracepoint.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel Stamp stamp.bpf.c
 //go:generate go tool bpf2go -tags linux -target bpfel RequestFexit request_fexit.bpf.c
 //go:generate go tool bpf2go -tags linux -target amd64,arm64 RequestKretprobe request_kretprobe.bpf.c

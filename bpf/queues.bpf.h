@@ -42,6 +42,7 @@ enum loss_reason {
 	LOSS_CALLS_FULL,	/* connections to too many peers closed within a second */
 	LOSS_STREAM_GAP,	/* bytes of an HTTP/2 connection were not seen: where its frames begin is lost */
 	LOSS_STREAMS_FULL,	/* an HTTP/2 connection or stream did not fit into its table */
+	LOSS_SPANS_FULL,	/* the ring of spans was full: requests of a window without a span */
 	LOSS_REASON_MAX,
 };
 
@@ -115,6 +116,10 @@ struct control {
 	 * css_set.subsys, HIERARCHY_V2 or HIERARCHY_NONE. */
 	int primary_hierarchy;
 	int secondary_hierarchy;
+	/* Requests that are open at any time in between leave spans (spans.bpf.h);
+	 * both 0: none do. */
+	__u64 spans_from_ns;
+	__u64 spans_until_ns;
 };
 
 /* Written by the iterators, read by Go. */

@@ -4,6 +4,7 @@
 
 #include "exact.bpf.h"
 #include "followed.bpf.h"
+#include "spans.bpf.h"
 
 /* include/linux/socket.h: receives that take no bytes off the queue, or not its
  * bytes. */
@@ -46,6 +47,16 @@ static __always_inline struct socket_state *turned(struct sock *sk, enum socket_
 	if (!*chosen || says_nothing(&state->exact, turn, state->role, *chosen))
 		return NULL;
 	return state;
+}
+
+/* Counts it, and leaves a span's record where one is wanted. */
+static __always_inline void count_transfer(struct sock *sk, struct socket_state *state, enum socket_turn turn,
+					   __u32 chosen, __u32 bytes, __u64 now_ns)
+{
+	enum request_event event;
+
+	event = count_turn(&state->exact, state->slot, state->role, turn, chosen, now_ns);
+	note_span(sk, state, event, bytes, now_ns);
 }
 
 static __always_inline bool takes_bytes(int ret, int flags)

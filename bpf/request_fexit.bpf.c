@@ -3,14 +3,14 @@
 /* Request hooks, second choice: the return of TCP's own functions. */
 #include "request.bpf.h"
 
-static __always_inline int on_transfer(struct sock *sk, enum socket_turn turn)
+static __always_inline int on_transfer(struct sock *sk, enum socket_turn turn, int ret)
 {
 	struct socket_state *state;
 	__u32 chosen;
 
 	state = turned(sk, turn, &chosen);
 	if (state)
-		count_turn(&state->exact, state->slot, state->role, turn, chosen, bpf_ktime_get_ns());
+		count_transfer(sk, state, turn, chosen, ret, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -21,26 +21,26 @@ SEC("fexit/tcp_recvmsg")
 int BPF_PROG(request_receive, struct sock *sk, void *msg, unsigned long len, int flags,
 	     int *addr_len, int ret)
 {
-	return takes_bytes(ret, flags) ? on_transfer(sk, TURN_RECEIVED) : 0;
+	return takes_bytes(ret, flags) ? on_transfer(sk, TURN_RECEIVED, ret) : 0;
 }
 
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(request_receive_nonblock, struct sock *sk, void *msg, unsigned long len, int nonblock,
 	     int flags, int *addr_len, int ret)
 {
-	return takes_bytes(ret, flags) ? on_transfer(sk, TURN_RECEIVED) : 0;
+	return takes_bytes(ret, flags) ? on_transfer(sk, TURN_RECEIVED, ret) : 0;
 }
 
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(request_receive_bare, struct sock *sk, void *msg, unsigned long len, int flags, int ret)
 {
-	return takes_bytes(ret, flags) ? on_transfer(sk, TURN_RECEIVED) : 0;
+	return takes_bytes(ret, flags) ? on_transfer(sk, TURN_RECEIVED, ret) : 0;
 }
 
 SEC("fexit/tcp_sendmsg")
 int BPF_PROG(request_send, struct sock *sk, void *msg, unsigned long size, int ret)
 {
-	return ret > 0 ? on_transfer(sk, TURN_SENT) : 0;
+	return ret > 0 ? on_transfer(sk, TURN_SENT, ret) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -10,6 +10,10 @@
 const volatile bool receive_is_stamped = false;
 const volatile bool send_is_stamped = false;
 
+/* Keeps these types in BTF, for Go. */
+struct span_record *unused_span_record __attribute__((unused));
+enum request_event *unused_request_event __attribute__((unused));
+
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(request_receive, struct sock *sk, int ret, int flags)
 {
@@ -20,8 +24,8 @@ int BPF_PROG(request_receive, struct sock *sk, int ret, int flags)
 		return 0;
 	state = turned(sk, TURN_RECEIVED, &chosen);
 	if (state)
-		count_turn(&state->exact, state->slot, state->role, TURN_RECEIVED, chosen,
-			   receive_is_stamped && !(flags & MSG_OOB) ? received_ns(sk) : bpf_ktime_get_ns());
+		count_transfer(sk, state, TURN_RECEIVED, chosen, ret,
+			       receive_is_stamped && !(flags & MSG_OOB) ? received_ns(sk) : bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -35,8 +39,8 @@ int BPF_PROG(request_send, struct sock *sk, int ret, int flags)
 		return 0;
 	state = turned(sk, TURN_SENT, &chosen);
 	if (state)
-		count_turn(&state->exact, state->slot, state->role, TURN_SENT, chosen,
-			   send_is_stamped ? sent_ns(sk) : bpf_ktime_get_ns());
+		count_transfer(sk, state, TURN_SENT, chosen, ret,
+			       send_is_stamped ? sent_ns(sk) : bpf_ktime_get_ns());
 	return 0;
 }
 

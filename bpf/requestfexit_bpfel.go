@@ -52,6 +52,8 @@ type RequestFexitControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type RequestFexitExactRow struct {
@@ -166,7 +168,8 @@ const (
 	RequestFexitLossReasonLOSS_CALLS_FULL      RequestFexitLossReason = 14
 	RequestFexitLossReasonLOSS_STREAM_GAP      RequestFexitLossReason = 15
 	RequestFexitLossReasonLOSS_STREAMS_FULL    RequestFexitLossReason = 16
-	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 17
+	RequestFexitLossReasonLOSS_SPANS_FULL      RequestFexitLossReason = 17
+	RequestFexitLossReasonLOSS_REASON_MAX      RequestFexitLossReason = 18
 )
 
 type RequestFexitSocketState struct {
@@ -235,6 +238,7 @@ const (
 	RequestFexitMapListeners               = "listeners"
 	RequestFexitMapLosses                  = "losses"
 	RequestFexitMapSockets                 = "sockets"
+	RequestFexitMapSpans                   = "spans"
 	RequestFexitMapTracked                 = "tracked"
 	RequestFexitMapTrackedCounts           = "tracked_counts"
 	RequestFexitProgRequestReceive         = "request_receive"
@@ -311,6 +315,7 @@ type RequestFexitMapSpecs struct {
 	Listeners          *ebpf.MapSpec `ebpf:"listeners"`
 	Losses             *ebpf.MapSpec `ebpf:"losses"`
 	Sockets            *ebpf.MapSpec `ebpf:"sockets"`
+	Spans              *ebpf.MapSpec `ebpf:"spans"`
 	Tracked            *ebpf.MapSpec `ebpf:"tracked"`
 	TrackedCounts      *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
@@ -357,6 +362,7 @@ type RequestFexitMaps struct {
 	Listeners          *ebpf.Map `ebpf:"listeners"`
 	Losses             *ebpf.Map `ebpf:"losses"`
 	Sockets            *ebpf.Map `ebpf:"sockets"`
+	Spans              *ebpf.Map `ebpf:"spans"`
 	Tracked            *ebpf.Map `ebpf:"tracked"`
 	TrackedCounts      *ebpf.Map `ebpf:"tracked_counts"`
 }
@@ -376,6 +382,7 @@ func (m *RequestFexitMaps) Close() error {
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Spans,
 		m.Tracked,
 		m.TrackedCounts,
 	)

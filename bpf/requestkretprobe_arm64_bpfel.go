@@ -70,6 +70,8 @@ type RequestKretprobeControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type RequestKretprobeExactRow struct {
@@ -176,7 +178,8 @@ const (
 	RequestKretprobeLossReasonLOSS_CALLS_FULL      RequestKretprobeLossReason = 14
 	RequestKretprobeLossReasonLOSS_STREAM_GAP      RequestKretprobeLossReason = 15
 	RequestKretprobeLossReasonLOSS_STREAMS_FULL    RequestKretprobeLossReason = 16
-	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 17
+	RequestKretprobeLossReasonLOSS_SPANS_FULL      RequestKretprobeLossReason = 17
+	RequestKretprobeLossReasonLOSS_REASON_MAX      RequestKretprobeLossReason = 18
 )
 
 type RequestKretprobeSocketState struct {

@@ -52,6 +52,8 @@ type RequestTracepointControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type RequestTracepointExactCounters struct {
@@ -162,7 +164,17 @@ const (
 	RequestTracepointLossReasonLOSS_CALLS_FULL      RequestTracepointLossReason = 14
 	RequestTracepointLossReasonLOSS_STREAM_GAP      RequestTracepointLossReason = 15
 	RequestTracepointLossReasonLOSS_STREAMS_FULL    RequestTracepointLossReason = 16
-	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 17
+	RequestTracepointLossReasonLOSS_SPANS_FULL      RequestTracepointLossReason = 17
+	RequestTracepointLossReasonLOSS_REASON_MAX      RequestTracepointLossReason = 18
+)
+
+type RequestTracepointRequestEvent uint32
+
+const (
+	RequestTracepointRequestEventREQUEST_NOTHING       RequestTracepointRequestEvent = 0
+	RequestTracepointRequestEventREQUEST_OPENED        RequestTracepointRequestEvent = 1
+	RequestTracepointRequestEventREQUEST_ANSWERED      RequestTracepointRequestEvent = 2
+	RequestTracepointRequestEventREQUEST_ANSWERED_MORE RequestTracepointRequestEvent = 3
 )
 
 type RequestTracepointSocketState struct {
@@ -205,6 +217,20 @@ type RequestTracepointSocketState struct {
 	VisitedNs uint64
 }
 
+type RequestTracepointSpanRecord struct {
+	_        structs.HostLayout
+	Owner    uint64
+	Sock     uint64
+	OpenedNs uint64
+	AtNs     uint64
+	Local    RequestTracepointListenerKey
+	Remote   RequestTracepointListenerKey
+	Seq      uint32
+	Thread   uint32
+	Role     uint32
+	Event    uint32
+}
+
 type RequestTracepointTrackedSocket struct {
 	_      structs.HostLayout
 	Sk     uint64
@@ -231,6 +257,7 @@ const (
 	RequestTracepointMapListeners          = "listeners"
 	RequestTracepointMapLosses             = "losses"
 	RequestTracepointMapSockets            = "sockets"
+	RequestTracepointMapSpans              = "spans"
 	RequestTracepointMapTracked            = "tracked"
 	RequestTracepointMapTrackedCounts      = "tracked_counts"
 	RequestTracepointProgRequestReceive    = "request_receive"
@@ -240,6 +267,8 @@ const (
 	RequestTracepointVarReceiveIsStamped   = "receive_is_stamped"
 	RequestTracepointVarSelfTgid           = "self_tgid"
 	RequestTracepointVarSendIsStamped      = "send_is_stamped"
+	RequestTracepointVarUnusedRequestEvent = "unused_request_event"
+	RequestTracepointVarUnusedSpanRecord   = "unused_span_record"
 )
 
 // LoadRequestTracepoint returns the embedded CollectionSpec for RequestTracepoint.
@@ -305,6 +334,7 @@ type RequestTracepointMapSpecs struct {
 	Listeners          *ebpf.MapSpec `ebpf:"listeners"`
 	Losses             *ebpf.MapSpec `ebpf:"losses"`
 	Sockets            *ebpf.MapSpec `ebpf:"sockets"`
+	Spans              *ebpf.MapSpec `ebpf:"spans"`
 	Tracked            *ebpf.MapSpec `ebpf:"tracked"`
 	TrackedCounts      *ebpf.MapSpec `ebpf:"tracked_counts"`
 }
@@ -313,11 +343,13 @@ type RequestTracepointMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestTracepointVariableSpecs struct {
-	GroupByComm      *ebpf.VariableSpec `ebpf:"group_by_comm"`
-	InTable          *ebpf.VariableSpec `ebpf:"in_table"`
-	ReceiveIsStamped *ebpf.VariableSpec `ebpf:"receive_is_stamped"`
-	SelfTgid         *ebpf.VariableSpec `ebpf:"self_tgid"`
-	SendIsStamped    *ebpf.VariableSpec `ebpf:"send_is_stamped"`
+	GroupByComm        *ebpf.VariableSpec `ebpf:"group_by_comm"`
+	InTable            *ebpf.VariableSpec `ebpf:"in_table"`
+	ReceiveIsStamped   *ebpf.VariableSpec `ebpf:"receive_is_stamped"`
+	SelfTgid           *ebpf.VariableSpec `ebpf:"self_tgid"`
+	SendIsStamped      *ebpf.VariableSpec `ebpf:"send_is_stamped"`
+	UnusedRequestEvent *ebpf.VariableSpec `ebpf:"unused_request_event"`
+	UnusedSpanRecord   *ebpf.VariableSpec `ebpf:"unused_span_record"`
 }
 
 // RequestTracepointObjects contains all objects after they have been loaded into the kernel.
@@ -353,6 +385,7 @@ type RequestTracepointMaps struct {
 	Listeners          *ebpf.Map `ebpf:"listeners"`
 	Losses             *ebpf.Map `ebpf:"losses"`
 	Sockets            *ebpf.Map `ebpf:"sockets"`
+	Spans              *ebpf.Map `ebpf:"spans"`
 	Tracked            *ebpf.Map `ebpf:"tracked"`
 	TrackedCounts      *ebpf.Map `ebpf:"tracked_counts"`
 }
@@ -372,6 +405,7 @@ func (m *RequestTracepointMaps) Close() error {
 		m.Listeners,
 		m.Losses,
 		m.Sockets,
+		m.Spans,
 		m.Tracked,
 		m.TrackedCounts,
 	)
@@ -381,11 +415,13 @@ func (m *RequestTracepointMaps) Close() error {
 //
 // It can be passed to LoadRequestTracepointObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestTracepointVariables struct {
-	GroupByComm      *ebpf.Variable `ebpf:"group_by_comm"`
-	InTable          *ebpf.Variable `ebpf:"in_table"`
-	ReceiveIsStamped *ebpf.Variable `ebpf:"receive_is_stamped"`
-	SelfTgid         *ebpf.Variable `ebpf:"self_tgid"`
-	SendIsStamped    *ebpf.Variable `ebpf:"send_is_stamped"`
+	GroupByComm        *ebpf.Variable `ebpf:"group_by_comm"`
+	InTable            *ebpf.Variable `ebpf:"in_table"`
+	ReceiveIsStamped   *ebpf.Variable `ebpf:"receive_is_stamped"`
+	SelfTgid           *ebpf.Variable `ebpf:"self_tgid"`
+	SendIsStamped      *ebpf.Variable `ebpf:"send_is_stamped"`
+	UnusedRequestEvent *ebpf.Variable `ebpf:"unused_request_event"`
+	UnusedSpanRecord   *ebpf.Variable `ebpf:"unused_span_record"`
 }
 
 // RequestTracepointPrograms contains all programs after they have been loaded into the kernel.

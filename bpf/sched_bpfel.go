@@ -52,6 +52,8 @@ type SchedControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type SchedFamilyId uint32
@@ -102,7 +104,8 @@ const (
 	SchedLossReasonLOSS_CALLS_FULL      SchedLossReason = 14
 	SchedLossReasonLOSS_STREAM_GAP      SchedLossReason = 15
 	SchedLossReasonLOSS_STREAMS_FULL    SchedLossReason = 16
-	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 17
+	SchedLossReasonLOSS_SPANS_FULL      SchedLossReason = 17
+	SchedLossReasonLOSS_REASON_MAX      SchedLossReason = 18
 )
 
 type SchedTaskState struct {

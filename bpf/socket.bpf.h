@@ -149,6 +149,19 @@ static __always_inline void local_address(const struct sock *sk, struct listener
 	}
 }
 
+static __always_inline void remote_address(const struct sock *sk, struct listener_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	key->port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+		BPF_CORE_READ_INTO(&key->address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+	} else {
+		key->address[2] = V4_MAPPED_PREFIX;
+		key->address[3] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	}
+}
+
 /* The listener that would have accepted a connection to this local address:
  * the exact address, the v4 wildcard for a v4 or v4-mapped one, the v6 wildcard.
  */

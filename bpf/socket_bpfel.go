@@ -57,6 +57,8 @@ type SocketControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type SocketExactRow struct {
@@ -171,7 +173,8 @@ const (
 	SocketLossReasonLOSS_CALLS_FULL      SocketLossReason = 14
 	SocketLossReasonLOSS_STREAM_GAP      SocketLossReason = 15
 	SocketLossReasonLOSS_STREAMS_FULL    SocketLossReason = 16
-	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 17
+	SocketLossReasonLOSS_SPANS_FULL      SocketLossReason = 17
+	SocketLossReasonLOSS_REASON_MAX      SocketLossReason = 18
 )
 
 type SocketQueueCell struct {

@@ -52,6 +52,8 @@ type StreamControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type StreamFamilyId uint32
@@ -131,7 +133,8 @@ const (
 	StreamLossReasonLOSS_CALLS_FULL      StreamLossReason = 14
 	StreamLossReasonLOSS_STREAM_GAP      StreamLossReason = 15
 	StreamLossReasonLOSS_STREAMS_FULL    StreamLossReason = 16
-	StreamLossReasonLOSS_REASON_MAX      StreamLossReason = 17
+	StreamLossReasonLOSS_SPANS_FULL      StreamLossReason = 17
+	StreamLossReasonLOSS_REASON_MAX      StreamLossReason = 18
 )
 
 type StreamSocketState struct {

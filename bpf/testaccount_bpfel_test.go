@@ -46,6 +46,8 @@ type testAccountControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type testAccountDepthArgs struct {
@@ -135,7 +137,8 @@ const (
 	testAccountLossReasonLOSS_CALLS_FULL      testAccountLossReason = 14
 	testAccountLossReasonLOSS_STREAM_GAP      testAccountLossReason = 15
 	testAccountLossReasonLOSS_STREAMS_FULL    testAccountLossReason = 16
-	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 17
+	testAccountLossReasonLOSS_SPANS_FULL      testAccountLossReason = 17
+	testAccountLossReasonLOSS_REASON_MAX      testAccountLossReason = 18
 )
 
 type testAccountQueueCell struct {

@@ -58,6 +58,8 @@ type testExactControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type testExactExactCounters struct {
@@ -160,7 +162,8 @@ const (
 	testExactLossReasonLOSS_CALLS_FULL      testExactLossReason = 14
 	testExactLossReasonLOSS_STREAM_GAP      testExactLossReason = 15
 	testExactLossReasonLOSS_STREAMS_FULL    testExactLossReason = 16
-	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 17
+	testExactLossReasonLOSS_SPANS_FULL      testExactLossReason = 17
+	testExactLossReasonLOSS_REASON_MAX      testExactLossReason = 18
 )
 
 type testExactSocketRole uint32

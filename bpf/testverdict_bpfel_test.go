@@ -52,6 +52,8 @@ type testVerdictControl struct {
 	StopNs             uint64
 	PrimaryHierarchy   int32
 	SecondaryHierarchy int32
+	SpansFromNs        uint64
+	SpansUntilNs       uint64
 }
 
 type testVerdictFamilyId uint32
@@ -123,7 +125,8 @@ const (
 	testVerdictLossReasonLOSS_CALLS_FULL      testVerdictLossReason = 14
 	testVerdictLossReasonLOSS_STREAM_GAP      testVerdictLossReason = 15
 	testVerdictLossReasonLOSS_STREAMS_FULL    testVerdictLossReason = 16
-	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 17
+	testVerdictLossReasonLOSS_SPANS_FULL      testVerdictLossReason = 17
+	testVerdictLossReasonLOSS_REASON_MAX      testVerdictLossReason = 18
 )
 
 type testVerdictOwnerArgs struct {

@@ -23,6 +23,7 @@ type Config struct {
 	// NameSamples is how many beginnings of requests per second of each of these are
 	// looked at for their names; 0: none.
 	NameSamples int
+	Spans       bool                // make room for spans, see [Collector.RecordSpans]
 	Resolver    *container.Resolver // default: a live host's, grouped by GroupBy
 	Logger      *slog.Logger        // default: slog.Default()
 

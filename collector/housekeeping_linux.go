@@ -319,4 +319,5 @@ var lossNames = [bpf.SocketLossReasonLOSS_REASON_MAX]string{
 	bpf.SocketLossReasonLOSS_CALLS_FULL:      "calls_full",
 	bpf.SocketLossReasonLOSS_STREAM_GAP:      "stream_gap",
 	bpf.SocketLossReasonLOSS_STREAMS_FULL:    "streams_full",
+	bpf.SocketLossReasonLOSS_SPANS_FULL:      "spans_full",
 }

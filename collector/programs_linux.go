@@ -28,6 +28,7 @@ type programs struct {
 	shared     map[string]*ebpf.Map // declared by several objects, created once
 	settings   map[string]any       // values of const volatile variables
 	refuse     func(object string) error
+	spans      bool             // are wanted
 	subsystems map[string]int32 // index of each cgroup controller in css_set.subsys
 	objects    map[string]*ebpf.Collection
 	links      []link.Link
@@ -46,7 +47,7 @@ type programs struct {
 // sharedMaps names the maps that more than one object declares.
 var sharedMaps = []string{
 	"container_rows", "container_slots", "free_slots", "losses", "hook_runs", "controls", "families",
-	"sockets", "tracked", "free_tracked", "tracked_counts", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows", "latency_rows", "followed_containers",
+	"sockets", "tracked", "free_tracked", "tracked_counts", "listeners", "epolls", "epoll_indices", "free_epolls", "blkcg_owners", "exact_rows", "latency_rows", "followed_containers", "spans",
 }
 
 // newPrograms creates the shared maps; families are loaded one by one.
@@ -64,6 +65,7 @@ func newPrograms(cfg Config) (_ *programs, err error) {
 		shared:  map[string]*ebpf.Map{},
 		objects: map[string]*ebpf.Collection{},
 		refuse:  cfg.refuse,
+		spans:   cfg.Spans,
 		epollFD: -1,
 	}
 	defer func() {
@@ -175,6 +177,9 @@ func (p *programs) load(name string, spec *ebpf.CollectionSpec, err error) (*ebp
 		}
 		if !p.inTable && slices.Contains(tableMaps, m) {
 			mapSpec.MaxEntries = 1
+		}
+		if !p.spans && m == "spans" {
+			mapSpec.MaxEntries = uint32(os.Getpagesize())
 		}
 		if p.shared[m] == nil {
 			if p.shared[m], err = ebpf.NewMap(mapSpec); err != nil {

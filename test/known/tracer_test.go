@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.Main(m, map[string]lab.Workload{
-		heldPackets: heldWorkload, surveyor: surveyorWorkload, streamPeer: streamWorkload, timedServer: timedWorkload, waysServer: waysWorkload, waysChild: childWorkload, asking: askingWorkload,
+		heldPackets: heldWorkload, surveyor: surveyorWorkload, streamPeer: streamWorkload, tierWorkload: tier, timedServer: timedWorkload, waysServer: waysWorkload, waysChild: childWorkload, asking: askingWorkload,
 	})
 }
 
