@@ -36,14 +36,17 @@ type Windows struct {
 // Config.Spans, and hooks that know a connection's sequence numbers: not kprobes.
 func (c *Collector) RecordSpans(ctx context.Context, every Windows, emit func(*rpc.Window)) error {
 	ring := c.programs.shared["spans"]
+	c.rowsMu.Lock()
+	exact, exactErr := c.exact, c.exactErr
+	c.rowsMu.Unlock()
 	switch {
 	case every.Length <= 0 || every.Every < every.Length:
 		return fmt.Errorf("%w: windows of %v every %v: give a length and a longer distance", ErrNoSpans, every.Length, every.Every)
 	case !c.cfg.Spans:
 		return fmt.Errorf("%w: Config.Spans is not set", ErrNoSpans)
-	case c.exactErr != nil:
-		return fmt.Errorf("%w: %w", ErrNoSpans, c.exactErr)
-	case ring == nil || c.exact.flavour == "kretprobe":
+	case exactErr != nil:
+		return fmt.Errorf("%w: %w", ErrNoSpans, exactErr)
+	case ring == nil || exact.flavour == "kretprobe":
 		return fmt.Errorf("%w: %w: request hooks are kprobes, which do not know a connection's sequence numbers: needs tp_btf (Linux 6.3) or fexit", ErrNoSpans, ErrUnsupported)
 	}
 	reader, err := ringbuf.NewReader(ring)

@@ -140,8 +140,11 @@ func opRefused(a connectArgs) (any, error) {
 		}
 		err = unix.Connect(fd, sa)
 		unix.Close(fd)
+		if err == nil {
+			return nil, fmt.Errorf("connect to %s: accepted, want a refusal", a.Addr)
+		}
 		if !errors.Is(err, unix.ECONNREFUSED) {
-			return nil, fmt.Errorf("connect to %s = %v, want a refusal", a.Addr, err)
+			return nil, fmt.Errorf("connect to %s: %w, want a refusal", a.Addr, err)
 		}
 	}
 	return nil, nil
