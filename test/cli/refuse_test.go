@@ -238,8 +238,8 @@ func TestNothingMatched(t *testing.T) {
 			}
 		}
 	}
-	r := i.inspect("-j", "request")
-	r.wantError(t, exitKernel, "request", "request tracing")
+	r := i.inspect("-j", "alarm")
+	r.wantError(t, exitKernel, "alarm", "prediction model")
 	lab.Wait(t, "something to be recorded", func() (bool, string) {
 		r := seer(t, "export", "--db", i.db, "--out", "-")
 		return r.code == exitOK, r.String()
