@@ -113,6 +113,7 @@ static __always_inline void note_call(const struct sock *sk, const struct socket
 	__sync_fetch_and_add(&counts->requests, state->requests);
 	__sync_fetch_and_add(&counts->waited_ns, state->waited_ns);
 	/* Nothing has come since a visit found that the answer was owed. */
-	if (waits(state) && BPF_CORE_READ(tp, data_segs_in) == state->segs_in)
+	if (state->flags & SOCKET_HUNG_UP_ON ||
+	    (waits(state) && BPF_CORE_READ(tp, data_segs_in) == state->segs_in))
 		__sync_fetch_and_add(&counts->unanswered, 1);
 }

@@ -264,6 +264,9 @@ static __always_inline void measure_connection(struct container_row *row, struct
 	if (tcp_state != TCP_ESTABLISHED && unread)
 		unread--;
 
+	/* As the last visit found it: the peer's FIN moves what the verdict goes by. */
+	if (tcp_state == TCP_CLOSE_WAIT && waits(state) && segs_in == state->segs_in)
+		state->flags |= SOCKET_HUNG_UP_ON;
 	turn = passive_turn(tp, state, segs_in, segs_out);
 	if (turn == state->turn && segs_in == state->segs_in && segs_out == state->segs_out &&
 	    unread == state->receive_bytes)

@@ -28,6 +28,7 @@ enum socket_flag {
 	SOCKET_COUNTED = 4,	/* segs_in and segs_out are a base to count from */
 	SOCKET_VISITED = 8,	/* copied_seq and snd_una are those of an earlier visit */
 	SOCKET_CLOSE_WAIT = 16,	/* was in CLOSE_WAIT when last read */
+	SOCKET_HUNG_UP_ON = 32,	/* the peer closed while an answer was owed */
 };
 
 /* What the request hooks remember about a connection. Each choice of a container is

@@ -81,12 +81,15 @@ func TestEdges(t *testing.T) {
 	})
 	t.Logf("after %v", time.Since(begun))
 
-	// The server hangs up on one of them.
+	// The server hangs up on one of them, at once and when a pass has seen that.
 	s.Close(in[0])
 	c.Close(out[0])
+	s.Close(in[1])
+	tr.expect(t, expect{c: client, queue: collector.QueueDownstream, depth: open - 3})
+	c.Close(out[1])
 	tr.graph(t, []*lab.Container{server, client, neighbour}, func(got map[collector.EdgeKey]collector.LiveEdge) (bool, string) {
 		busy := got[key(l, idOf(server))]
-		return busy.Connections == open-1 && busy.Unanswered == 1 && busy.Requests == short*requests+open, fmt.Sprintf("%+v", busy)
+		return busy.Connections == open-2 && busy.Unanswered == 2 && busy.Requests == short*requests+open, fmt.Sprintf("%+v", busy)
 	})
 }
 
