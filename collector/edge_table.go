@@ -77,7 +77,9 @@ func (t *edgeTable) update(now time.Time, sockets []Socket) {
 			is = *e
 		}
 		p.step(&is, over, now)
-		if now.Sub(p.used) > edgeKept {
+		// A connection that was not accepted yet may have been taken for another's.
+		unused := p.total.Connections == 0 && p.total.Requests == 0 && p.total.Failed == 0 && p.total.Unanswered == 0
+		if unused || now.Sub(p.used) > edgeKept {
 			delete(t.edges, key)
 		}
 	}

@@ -161,3 +161,18 @@ func TestEntries(t *testing.T) {
 		}
 	}
 }
+
+// What was an edge for want of knowing better, and never carried anything, is none.
+func TestEdgeTableForgetsMistakes(t *testing.T) {
+	table := newEdgeTable(nil)
+	at := time.Unix(1000, 0)
+	sockets := call(1, 2, 80, 0, 0)
+	table.update(at, sockets[:1]) // not accepted yet: nobody's
+	if got := table.list(); len(got) != 1 || got[0].Server != 0 {
+		t.Fatalf("%+v, want one edge to nobody known", got)
+	}
+	table.update(at.Add(time.Second), sockets)
+	if got := table.list(); len(got) != 1 || got[0].EdgeKey != (EdgeKey{1, 2, 80}) {
+		t.Errorf("%+v, want that to the server alone", got)
+	}
+}

@@ -99,14 +99,21 @@ func TestEdgeLatency(t *testing.T) {
 	tr := trace(t, collector.Config{})
 	server, client := lab.NewContainer(t, "server", lab.Options{}), lab.NewContainer(t, "client", lab.Options{})
 	service := server.Service(lab.ServiceConfig{Network: "tcp4", Addr: "127.0.0.1:0", Time: hold})
-	client.Load(lab.LoadConfig{Network: "tcp4", Addr: service.Addr, Conns: 8})
+	load := client.Load(lab.LoadConfig{Network: "tcp4", Addr: service.Addr, Conns: 8})
 	settled := time.Now().Add(time.Second)
 	tr.graph(t, []*lab.Container{server, client}, func(got map[collector.EdgeKey]collector.LiveEdge) (bool, string) {
 		e := got[collector.EdgeKey{Client: idOf(client), Server: idOf(server), Port: netip.MustParseAddrPort(service.Addr).Port()}]
-		// Eight clients that ask again at once wait all the time. The server's timer
-		// and this machine may be late, never early.
-		return len(got) == 1 && time.Now().After(settled.Add(e.Over)) && e.Outstanding > 7.5 && e.Outstanding < 8.1 &&
-			e.Latency > hold*98/100 && e.Latency < hold*13/10 && e.PerSecond > 8/hold.Seconds()/1.3, fmt.Sprintf("%d edges, %+v", len(got), e)
+		now := time.Now()
+		if len(got) != 1 || e.Over == 0 || now.Before(settled.Add(e.Over)) {
+			return false, fmt.Sprintf("%d edges, %+v", len(got), e)
+		}
+		// The load is steady: what the clients have logged lately is what it was then.
+		is := load.Truth([]time.Time{now.Add(-e.Over), now})[0]
+		rate := float64(is.Ended) / e.Over.Seconds()
+		latency := is.Depth / rate
+		near := func(got, want float64) bool { return got > .9*want && got < 1.1*want }
+		return near(e.Outstanding, is.Depth) && near(e.PerSecond, rate) && near(e.Latency.Seconds(), latency),
+			fmt.Sprintf("%+v, want %.3f outstanding, %.1f a second, %.2f ms", e, is.Depth, rate, latency*1e3)
 	})
 }
 
