@@ -64,15 +64,11 @@ static __always_inline void count_bytes(struct container_row *row, struct socket
  * since the pass before: what is too much for a young connection makes up for those
  * that come and go between two passes.
  */
-static __always_inline void count_wait(struct socket_state *state)
+static __always_inline void count_wait(const struct control *ctl, struct socket_state *state)
 {
-	struct control *ctl = control();
-	__u64 now_ns, since_ns;
+	__u64 now_ns = ctl->pass_ns[FAMILY_SOCKET];
+	__u64 since_ns = state->visited_ns ? state->visited_ns : ctl->previous_ns[FAMILY_SOCKET];
 
-	if (!ctl)
-		return;
-	now_ns = ctl->pass_ns[FAMILY_SOCKET];
-	since_ns = state->visited_ns ? state->visited_ns : ctl->previous_ns[FAMILY_SOCKET];
 	if (since_ns && now_ns > since_ns && waits(state))
 		state->waited_ns += now_ns - since_ns;
 	state->visited_ns = now_ns;
@@ -241,7 +237,7 @@ static __always_inline void add_connection(struct container_row *row, struct soc
  *        packet apart.
  * Since: Linux 5.11.
  */
-static __always_inline void measure_connection(struct container_row *row, struct sock *sk,
+static __always_inline void measure_connection(const struct control *ctl, struct container_row *row, struct sock *sk,
 					       struct tcp_sock *tp, struct socket_state *state,
 					       __u8 tcp_state, __u64 pass)
 {
@@ -293,7 +289,7 @@ static __always_inline void measure_connection(struct container_row *row, struct
 		/* The peer has hung up: what we owe it will not be waited for. */
 		state->turn = TURN_NONE;
 	}
-	count_wait(state);
+	count_wait(ctl, state);
 }
 
 /* Unread messages and bytes of one unix socket.
@@ -413,7 +409,7 @@ static __always_inline void measure(struct control *ctl, struct family_stats *st
 	if (!tp)
 		return;
 	if (tcp_state == TCP_ESTABLISHED || tcp_state == TCP_CLOSE_WAIT) {
-		measure_connection(row, sk, tp, state, tcp_state, pass);
+		measure_connection(ctl, row, sk, tp, state, tcp_state, pass);
 	} else {
 		/* Closing, or not open yet: only what TCP still has to deliver. */
 		state->turn = TURN_NONE;
