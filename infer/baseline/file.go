@@ -8,7 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"path/filepath"
+
+	"seer/infer/model"
 )
 
 // A baseline's file is one line, then JSON, which the line has the CRC-32C of:
@@ -77,28 +78,12 @@ func Decode(data []byte) (*Model, error) {
 }
 
 // Save writes the model's file, which appears when it is whole.
-func (m *Model) Save(path string) (err error) {
+func (m *Model) Save(path string) error {
 	data, err := m.Encode()
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return model.WriteWhole(path, data)
 }
 
 // Load reads a model's file.

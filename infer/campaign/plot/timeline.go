@@ -156,7 +156,11 @@ func (t *timeline) save(file string) (err error) {
 		return fmt.Errorf("file %q: want a name that ends in .png or .svg", file)
 	}
 	t.draw(draw.New(canvas), panels)
+	return WriteFile(file, canvas)
+}
 
+// WriteFile writes a picture, which appears when it is whole.
+func WriteFile(file string, picture io.WriterTo) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {
 		return err
@@ -167,7 +171,7 @@ func (t *timeline) save(file string) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if _, err = canvas.WriteTo(f); err != nil {
+	if _, err = picture.WriteTo(f); err != nil {
 		return err
 	}
 	if err = f.Chmod(0o644); err != nil {

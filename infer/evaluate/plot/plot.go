@@ -17,6 +17,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 
+	picture "seer/infer/campaign/plot"
 	"seer/infer/evaluate"
 )
 
@@ -67,29 +68,10 @@ func Save(r *evaluate.Report, models []string, dir string) error {
 func side(n int) vg.Length { return 2*vg.Inch + vg.Length(n)*0.26*vg.Inch }
 
 // save writes a picture, which appears when it is whole.
-func save(p *plot.Plot, w, h vg.Length, file string) (err error) {
+func save(p *plot.Plot, w, h vg.Length, file string) error {
 	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi))}
 	p.Draw(draw.New(canvas))
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = canvas.WriteTo(f); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), file)
+	return picture.WriteFile(file, canvas)
 }
 
 func sans(size vg.Length) font.Font {
